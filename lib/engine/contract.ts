@@ -1,0 +1,199 @@
+/**
+ * What the host side of the engine offers (lib/engine/engine.ts implements it over the wasm of lib/engine/assembly).
+ * One Arena a process; one Engine a thread (workers 0..threads-1 and the control thread, index `threads`), all over the
+ * same shared memory. Plain numbers and byte ranges: no promise, no clock, no socket.
+ *
+ *   arena   | control block | locks | per-thread areas: turn block, rx, tx, scratch, stats | route slots | hash | slab pages |
+ *
+ * Authority rule (DESIGN 8): every operation on a key looks at the route table *after* taking the key's lock. So once the
+ * control plane has published a route and then locks a key to hand it over, no thread can still act on that key by the old route.
+ */
+
+export interface EngineOptions {
+  /** -m, megabytes of item memory. */
+  memoryLimitMb: number
+  /** -I, bytes; default 1 MiB. */
+  itemSizeMax?: number
+  /** -f */
+  growthFactor?: number
+  /** -n */
+  chunkSizeMin?: number
+  /** -t: number of worker threads; one more engine is always there for the control thread. */
+  threads: number
+  /** -M turns it off. */
+  evictions?: boolean
+  /** -C turns it off. */
+  cas?: boolean
+  /** -F turns it off. */
+  flushEnabled?: boolean
+  /** What `version` answers after "VERSION ". */
+  versionText: string
+  /** Capacity of a route slot in points (all nodes, all unretired generations). Default 1 << 18. */
+  routePointsMax?: number
+}
+
+/** Structured-cloneable: goes to workers as workerData. */
+export interface Arena {
+  memory: WebAssembly.Memory
+  module: WebAssembly.Module
+  options: Required<EngineOptions>
+}
+
+/** Why `run` came back. The numbers are shared with the wasm: append only. */
+export const Stop = {
+  /** Every whole request was executed; what is left of the input (if any) is the start of a line. */
+  done: 0,
+  /** A storage command's header was consumed and an item allocated; its value is not all here. Receive `fillLength` more bytes at `fillOffset`, then call `finish`. */
+  value: 1,
+  /** tx is full: send it, then run again from `consumed` with `resume` as returned. */
+  full: 2,
+  /** A command that the host executes (stats, flush_all in a tier, ...): the line is at requestOffset/requestLength, not consumed. */
+  slow: 3,
+  /** The request's key lives at node `owner`: not consumed. */
+  forward: 4,
+  /** The request's key is ours but must be taken first: not consumed. */
+  take: 5,
+  /** A get/gets/gat/gats line of several keys of which at least one is not ours or must be taken: not consumed. */
+  multi: 6,
+  /** quit, or a line memcached closes on: send tx, then close. */
+  close: 7,
+} as const
+export type Stop = (typeof Stop)[keyof typeof Stop]
+
+/** Result of a turn; one object per Engine, overwritten by each call. Offsets are into the shared memory. */
+export interface Turn {
+  stop: Stop
+  /** Input bytes done with, from the start of the range given. */
+  consumed: number
+  /** Bytes of replies now in tx, from its start. */
+  txLength: number
+  /** Opaque; pass to the next run of the same connection (0 for a fresh one). Carries: in the middle of a multi-get, swallowing n bytes of a refused value, ... */
+  resume: number
+  /**
+   * forward/take/multi/slow: the request. For storage commands `requestLength` counts line + value + \r\n, and may reach beyond the
+   * input: the host collects the rest. `lineLength` is the line alone, with its terminator.
+   */
+  requestOffset: number
+  requestLength: number
+  lineLength: number
+  /** forward/take: the (first) key. */
+  keyOffset: number
+  keyLength: number
+  /** forward: node number of the authority. */
+  owner: number
+  /** 1 when the request asked for no reply. */
+  noreply: number
+  /** Epoch of the route table the decision was made by. */
+  epoch: number
+  /** value: where the missing bytes go, how many (the value's trailing \r\n included), and the handle for `finish`/`abandon`. */
+  fillOffset: number
+  fillLength: number
+  handle: number
+}
+
+export interface Range {
+  readonly offset: number
+  readonly length: number
+}
+
+/** An item (or a tombstone) outside the store, as it travels between nodes: see lib/engine/record.ts for the bytes. Opaque to everyone but the engine and tests. */
+export type ItemRecord = Uint8Array
+
+/** What the engine knows of ownership. Arcs refined over all unretired generations: arc i is (points[i-1], points[i]], wrapping. */
+export interface RouteTable {
+  epoch: number
+  /** This node's number; items of arcs whose owner is another number are not ours. */
+  self: number
+  /** Ascending, distinct. One entry (any value) = the whole circle. Hash of a key: md5 word 0, little endian. */
+  points: Uint32Array
+  /** Node number that is the actor of the current generation. */
+  owners: Uint16Array
+  /** For arcs of ours: first epoch of our present tenure. An item of an unsettled arc counts only if its mark is >= this. */
+  tenures: Uint32Array
+  /** 1 = nothing left to take for this arc (or not ours). */
+  settled: Uint8Array
+}
+
+export interface Routed {
+  point: number
+  owner: number
+  settled: boolean
+  tenure: number
+}
+
+/** Outcome of `install`. */
+export type Installed = 'installed' | 'kept' | 'expired' | 'no memory'
+
+export interface EngineApi {
+  readonly arena: Arena
+  /** The whole memory. */
+  readonly bytes: Uint8Array
+  /** This thread's receive area (64 KiB), reply area (>= itemSizeMax + 64 KiB), and scratch (>= itemSizeMax + 64 KiB). */
+  readonly rx: Range
+  readonly tx: Range
+  readonly scratch: Range
+  readonly turn: Turn
+
+  /** Unix seconds for this and later turns of this thread. */
+  setTime(unixSeconds: number): void
+  /**
+   * Executes requests in [offset, offset+length). Replies go to tx from `txStart` (0: tx is empty).
+   * `one`: execute exactly one request, then stop with done. Returns this.turn (also when forwarded requests run for a peer).
+   */
+  run(offset: number, length: number, resume: number, txStart?: number, one?: boolean): Turn
+  /**
+   * The value of turn.handle is complete (host filled it): store the item. Returns a Turn: done, or close; or, when the route changed meanwhile,
+   * forward/take with the whole request rebuilt in scratch (requestOffset/requestLength), consumed 0. Replies are appended at txStart.
+   */
+  finish(handle: number, txStart?: number): Turn
+  /** The connection went away while its value was being received. */
+  abandon(handle: number): void
+
+  // --- ownership. Called by the control thread unless said otherwise.
+  /** Puts a route table in force: one atomic switch. False when every slot is still read by some thread in the middle of a turn: try again later. */
+  publish(table: RouteTable): boolean
+  /** Back to (or start as) a node alone: everything is ours. */
+  publishAlone(): void
+  /** Current epoch in force (0 alone). Any thread. */
+  epoch(): number
+  /** Any thread. */
+  route(key: Uint8Array): Routed
+  /** md5 word 0 of the key, any thread. */
+  point(key: Uint8Array): number
+  /** Mark of what this node holds for the key, item or tombstone; -1 when nothing. */
+  held(key: Uint8Array): number
+  /** Takes the key out of the store if it is held with a mark < `before`: the record (a copy), or null when nothing such is held (or it is expired or flushed). */
+  handOver(key: Uint8Array, before: number): ItemRecord | null
+  /**
+   * Stores a record that this node has become the authority for, as of epoch `mark`.
+   * 'kept': what is held has a mark >= `mark` and a version >= the record's, and stays. Anything else held is replaced (an older tenure's leftover does not count).
+   * A record older than the last flush is 'expired'. The node's version counter never falls behind the record's.
+   */
+  install(record: ItemRecord, mark: number): Installed
+  /** As install, for "the source knows nothing": a tombstone of version 0 with the mark, if nothing with a mark >= `mark` is held. False: no memory (harmless: it is taken again at the next touch). */
+  installAbsent(key: Uint8Array, mark: number): boolean
+  /**
+   * Walks the store and takes out what should live elsewhere: items and tombstones with mark < `before` whose current owner is `owner`.
+   * `pass` 0 takes only items read since they were stored (the hot ones), 1 takes all. Goes on from `cursor` (0 at first) for at most `buckets` hash buckets
+   * or until `bytesMax` are out. Returns the records and the cursor to go on from, -1 at the end of the pass.
+   */
+  collect(owner: number, before: number, pass: 0 | 1, cursor: number, buckets: number, bytesMax: number): { records: ItemRecord[]; cursor: number }
+  /** Frees tombstones of settled arcs; same walking rule as collect. Returns the cursor or -1. */
+  sweepTombstones(cursor: number, buckets: number): number
+  /** Number of hash buckets, for progress. */
+  buckets(): number
+
+  // --- versions: (epoch 20 bits, counter 44 bits), also the items' cas unique. Any thread.
+  version(): bigint
+  /** Lamport: the next write here gets a version above this. */
+  observe(version: bigint): void
+  /** Everything with a version <= this is gone, and whatever arrives later with such a version is refused. */
+  flush(version: bigint): void
+  /** flush_all with a delay for a node alone or one member: at `unixSeconds` everything stored until then is gone. 0 cancels. */
+  flushAt(unixSeconds: number): void
+
+  /** Sums over threads, memcached's names (cmd_get, get_hits, curr_items, bytes, evictions, ...) plus forwarded_* counters that the host adds. Any thread. */
+  stats(): Map<string, bigint>
+  /** Adds to a host-kept counter of this thread (names fixed in engine.ts: curr_connections, total_connections, bytes_read, ...). */
+  count(name: string, by: number): void
+}

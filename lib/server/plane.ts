@@ -1,0 +1,52 @@
+/**
+ * What the two planes of a node say to each other. The control plane (main thread: topology, handoff) and each data
+ * plane (worker thread: connections, engine turns) exchange these messages in order, and share the engine's memory.
+ * In production a PlanePort is a MessagePort plus a wake-up descriptor; in the simulation a queue with virtual delay.
+ *
+ * Rule that everything here leans on: a message is only a nudge. Who is the authority for a key is decided in shared
+ * memory, under the key's lock, by the engine; a late or early message can delay a request, never make it wrong.
+ */
+
+/** Where a node of the tier can be reached. `number` is what the engine's route table names owners by: unique, never reused in a tier. */
+export interface PeerNode {
+  number: number
+  id: string
+  /** Address that clients use. */
+  host: string
+  port: number
+  /** Address of its data links (forwarded requests); workers listen here. */
+  dataHost: string
+  dataPort: number
+}
+
+export type ToControl =
+  /** The key is this node's by the current ring but not taken yet: take it, then say `granted`. `ticket` is unique per worker. */
+  | { type: 'need'; ticket: number; key: Uint8Array }
+  /** The asker of a ticket is gone; an answer is not wanted any more (the take itself may go on). */
+  | { type: 'forget'; ticket: number }
+  /** A peer's frame carried a higher epoch than the engine's route: load it. A `route` message follows when it is published. */
+  | { type: 'heard'; epoch: number; from: number }
+  /** flush_all of the whole tier (delay in seconds as memcached's command takes it, already resolved to a delay from now; 0 = now). Answered by `done`. */
+  | { type: 'flush'; ticket: number; delaySec: number }
+  | { type: 'listening'; clientPort: number; dataPort: number; loop: string; why: string; clientFd?: number; dataFd?: number }
+  | { type: 'failed'; sentence: string }
+  | { type: 'stopped' }
+
+export type ToData =
+  /** Ticket's key was taken (or turned out to live elsewhere): run the request again from the start; the engine decides. */
+  | { type: 'granted'; ticket: number }
+  /** The key could not be taken: answer SERVER_ERROR with this reason. */
+  | { type: 'refused'; ticket: number; reason: string }
+  | { type: 'done'; ticket: number }
+  /** A new route table is in force; `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
+  | { type: 'route'; epoch: number; nodes: PeerNode[] }
+  | { type: 'listen'; clientFd?: number; dataFd?: number }
+  | { type: 'stop' }
+
+/** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */
+export interface PlanePort<Out, In> {
+  post(message: Out): void
+  onMessage: (message: In) => void
+}
+export type DataPort = PlanePort<ToControl, ToData>
+export type ControlPort = PlanePort<ToData, ToControl>
