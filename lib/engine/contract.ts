@@ -178,6 +178,11 @@ export interface EngineApi {
    * or until `bytesMax` are out. Returns the records and the cursor to go on from, -1 at the end of the pass.
    */
   collect(owner: number, before: number, pass: 0 | 1, cursor: number, buckets: number, bytesMax: number): { records: ItemRecord[]; cursor: number }
+  /**
+   * Keys, with their marks, of what is held with a mark < `before`, whoever owns it; same walking rule as collect, nothing is taken out.
+   * For the rare case that several generations are unsettled at once and the current owner is not the next taker.
+   */
+  keys(before: number, cursor: number, buckets: number): { keys: { key: Uint8Array; mark: number }[]; cursor: number }
   /** Frees tombstones of settled arcs; same walking rule as collect. Returns the cursor or -1. */
   sweepTombstones(cursor: number, buckets: number): number
   /** Number of hash buckets, for progress. */
