@@ -1,0 +1,126 @@
+/**
+ * flush_all of a whole tier, started at this node: a version that wins over everything written before, everywhere.
+ *
+ *   1. ask every member for its clock                    V = the highest of all
+ *   2. tell every member: whatever has a version <= V is gone, also when it arrives later
+ *
+ * Whatever was acknowledged before the flush began has a version <= V, wherever it is, also in flight between two nodes.
+ * Writes that run at the same time may land on either side. If a new generation shows up on the way (a member may have
+ * handed keys to a node that was not asked), it begins again; both steps may be repeated without harm.
+ */
+import type { Message } from './wire.js'
+
+export interface FlushEffects {
+  members(): number[]
+  epoch(): number
+  version(): bigint
+  send(member: number, message: Message): boolean
+  /** Flush here too. */
+  apply(version: bigint, delaySec: number): void
+  done(ticket: number, failure: string | null): void
+}
+
+interface Running {
+  ticket: number
+  delaySec: number
+  until: number
+  id: number
+  epoch: number
+  step: 'clock' | 'flush'
+  version: bigint
+  waiting: Set<number>
+}
+
+/** flush_all commands that may run at once; more are refused. */
+const RUNNING_MAX = 256
+const TIME_LIMIT_MS = 5000
+
+export class TierFlush {
+  readonly #effects: FlushEffects
+  readonly #running = new Map<number, Running>()
+  #ids = 0
+  #now = 0
+
+  constructor(effects: FlushEffects) {
+    this.#effects = effects
+  }
+
+  start(ticket: number, delaySec: number): void {
+    if (this.#running.size >= RUNNING_MAX) {
+      this.#effects.done(ticket, 'too many flush_all commands at once')
+      return
+    }
+    const until = this.#now + TIME_LIMIT_MS
+    const waiting = new Set<number>()
+    this.#askClocks({ ticket, delaySec, until, id: 0, epoch: 0, step: 'clock', version: 0n, waiting })
+  }
+
+  /** Members that a link is needed to. */
+  wanted(): Set<number> {
+    const members = new Set<number>()
+    for (const running of this.#running.values()) for (const member of running.waiting) members.add(member)
+    return members
+  }
+
+  linkUp(member: number): void {
+    for (const running of this.#running.values()) if (running.waiting.has(member)) this.#say(running, member)
+  }
+
+  onMessage(member: number, message: Message): void {
+    if (message.type !== 'clocked' && message.type !== 'flushed') return
+    const running = this.#running.get(message.id)
+    if (!running?.waiting.delete(member)) return
+    if (message.type === 'clocked') {
+      const version = BigInt(message.version)
+      if (version > running.version) running.version = version
+    }
+    this.#advance(running)
+  }
+
+  tick(now: number): void {
+    this.#now = now
+    for (const running of [...this.#running.values()]) {
+      if (now < running.until) continue
+      this.#running.delete(running.id)
+      const members = [...running.waiting].join(', ')
+      this.#effects.done(running.ticket, `flush_all was not confirmed by node ${members}`)
+    }
+  }
+
+  #askClocks(running: Running): void {
+    this.#begin(running, 'clock')
+    running.epoch = this.#effects.epoch()
+    running.version = this.#effects.version()
+    this.#advance(running)
+  }
+
+  #begin(running: Running, step: 'clock' | 'flush'): void {
+    this.#running.delete(running.id)
+    running.id = ++this.#ids
+    running.step = step
+    running.waiting = new Set(this.#effects.members())
+    this.#running.set(running.id, running)
+    for (const member of running.waiting) this.#say(running, member)
+  }
+
+  #say({ step, id, version, delaySec }: Running, member: number): void {
+    if (step === 'clock') this.#effects.send(member, { type: 'clock', id })
+    else this.#effects.send(member, { type: 'flush', id, version: version.toString(), delaySec })
+  }
+
+  #advance(running: Running): void {
+    if (running.waiting.size > 0) return
+    if (running.epoch !== this.#effects.epoch()) {
+      this.#askClocks(running)
+      return
+    }
+    if (running.step === 'clock') {
+      this.#effects.apply(running.version, running.delaySec)
+      this.#begin(running, 'flush')
+      this.#advance(running)
+      return
+    }
+    this.#running.delete(running.id)
+    this.#effects.done(running.ticket, null)
+  }
+}

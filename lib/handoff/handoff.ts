@@ -1,0 +1,288 @@
+/**
+ * Handoff of one node: the taking side, the giving side and the tier's flush_all behind one door. Pure: topologies,
+ * messages, needs and time in; messages, grants and route tables out. No socket, no timer, no clock.
+ *
+ *   need(ticket, key) ----> Taker.acquire --take--> [source]        granted(ticket)
+ *   onMessage ------------> Taker | Source | TierFlush
+ *   setTopology ----------> Generations --routeTable--> publish     only then does epoch() move on
+ *   tick -----------------> pulls, acks, time limits, tombstones
+ *
+ * Rules held here: a message that carries a higher epoch than ours waits until that generation is loaded *and* in force
+ * in the engine (DESIGN 8, "How knowledge travels"); a message of a link that broke is never handled later.
+ */
+import { strict as assert } from 'node:assert'
+import type { EngineApi, RouteTable } from '../engine/contract.js'
+import { TierFlush } from './flush.js'
+import { type GenerationSpec, Generations, type RingRule } from './generations.js'
+import { Source } from './source.js'
+import { Taker, type TransferProgress } from './taker.js'
+import type { Message } from './wire.js'
+
+export type HandoffStore = Pick<
+  EngineApi,
+  | 'point'
+  | 'held'
+  | 'install'
+  | 'installAbsent'
+  | 'handOver'
+  | 'collect'
+  | 'keys'
+  | 'buckets'
+  | 'publish'
+  | 'sweepTombstones'
+  | 'version'
+  | 'observe'
+  | 'flush'
+>
+
+/** On a link to another node this node is the taker (it dialed) or the source (it was dialed). */
+export type Role = 'taker' | 'source'
+
+export interface HandoffEffects {
+  /** False: there is no such link now. */
+  send(role: Role, peer: number, message: Message): boolean
+  granted(ticket: number): void
+  refused(ticket: number, reason: string): void
+  flushed(ticket: number, failure: string | null): void
+  /** A route table is in force in the engine. */
+  published(epoch: number): void
+  /** This node has taken everything of a generation; said again and again until it is retired. */
+  generationSettled(epoch: number): void
+  /** Another node knows more: its topology, as text. */
+  learned(text: string): void
+  /** Our topology, for a node that asks. */
+  topologyText(): string | null
+  /** flush_all with a delay: everything stored until then goes, in `delaySec` seconds. */
+  flushLater(delaySec: number): void
+}
+
+export interface HandoffTopology {
+  self: number
+  rule: RingRule
+  generations: GenerationSpec[]
+  /** Generations for which the document says that this node has taken everything. */
+  settled: ReadonlySet<number>
+  /** Nodes that may hold items: everybody but this one. */
+  members: number[]
+}
+
+interface Held {
+  role: Role
+  peer: number
+  epoch: number
+  message: Message
+}
+
+/** Messages that may wait for a topology; above it the link is cut by the caller (`onMessage` returns false). */
+const HELD_MAX = 10_000
+const TOMBSTONE_BUCKETS_PER_TICK = 4096
+
+export class Handoff {
+  readonly #store: HandoffStore
+  readonly #effects: HandoffEffects
+  readonly taker: Taker
+  readonly source: Source
+  readonly #flush: TierFlush
+  #topology: HandoffTopology | null = null
+  #generations: Generations | null = null
+  #epoch = 0
+  #dirty = false
+  #held: Held[] = []
+  #sweepCursor = -1
+  readonly #forgotten = new Set<number>()
+  readonly #waiting = new Set<number>()
+
+  constructor(store: HandoffStore, effects: HandoffEffects) {
+    this.#store = store
+    this.#effects = effects
+    this.taker = new Taker(store, {
+      send: (source, message) => effects.send('taker', source, message),
+      routeChanged: () => this.#publish(),
+      generationSettled: epoch => effects.generationSettled(epoch),
+    })
+    this.source = new Source(store, this.taker, { send: (taker, message) => effects.send('source', taker, message) })
+    this.#flush = new TierFlush({
+      members: () => this.#topology?.members ?? [],
+      epoch: () => this.#epoch,
+      version: () => store.version(),
+      send: (member, message) => effects.send('taker', member, message),
+      apply: (version, delaySec) => this.#applyFlush(version, delaySec),
+      done: (ticket, failure) => effects.flushed(ticket, failure),
+    })
+  }
+
+  /** Epoch in force: of the route table that the engine answers by. 0 = none yet. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** Is anything of this node's own unsettled? */
+  get settled(): boolean {
+    return !this.#generations || !this.taker.unsettledBefore(Number.MAX_SAFE_INTEGER)
+  }
+
+  /** Nodes that a link must be dialed to. */
+  wantedLinks(): Set<number> {
+    const wanted = this.taker.sources()
+    for (const member of this.#flush.wanted()) wanted.add(member)
+    return wanted
+  }
+
+  progress(): TransferProgress[] {
+    return this.taker.progress()
+  }
+
+  setTopology(topology: HandoffTopology): void {
+    if (topology.generations.length === 0) return
+    const generations = new Generations(topology.generations, topology.rule)
+    assert(generations.epoch >= this.#epoch, 'epochs never go back')
+    const retired = this.#generations && generations.base > this.#generations.base
+    this.#topology = topology
+    this.#generations = generations
+    this.source.setGenerations(topology.self, generations)
+    this.taker.setGenerations(topology.self, generations, epoch => topology.settled.has(epoch))
+    if (retired && generations.base === generations.epoch) this.#sweepCursor = 0
+    this.#publish()
+  }
+
+  /** A worker met a key of ours that must be taken first. */
+  need(ticket: number, key: Uint8Array): void {
+    const generations = this.#generations
+    const topology = this.#topology
+    if (!generations || !topology) {
+      this.#effects.refused(ticket, 'this node has no ring yet')
+      return
+    }
+    const owned = () => {
+      if (this.#settleTicket(ticket)) this.#effects.granted(ticket)
+    }
+    const failed = (reason: string) => {
+      if (this.#settleTicket(ticket)) this.#effects.refused(ticket, reason)
+    }
+    const arc = generations.arcAt(this.#store.point(key))
+    if (generations.actor(generations.epoch, arc) !== topology.self) {
+      this.#effects.granted(ticket) // it moved on: the engine will say where
+      return
+    }
+    this.#waiting.add(ticket)
+    if (!this.taker.acquire(key, generations.epoch, { owned, failed })) return
+    // Owned, yet the engine said "take": it answered by an older table, or this generation's table is not in force yet.
+    if (this.#dirty) this.#publish()
+    const start = generations.tenureStart(topology.self, generations.epoch, arc)
+    if (start !== generations.base && this.#store.held(key) < start) this.#store.installAbsent(key, generations.epoch)
+    owned()
+  }
+
+  /** The asker of a ticket is gone. */
+  forget(ticket: number): void {
+    if (this.#waiting.has(ticket)) this.#forgotten.add(ticket)
+  }
+
+  flush(ticket: number, delaySec: number): void {
+    this.#flush.start(ticket, delaySec)
+  }
+
+  linkUp(role: Role, peer: number, incarnation: string): void {
+    if (role === 'source') {
+      this.source.linkUp(peer, incarnation)
+      return
+    }
+    this.taker.linkUp(peer, incarnation)
+    this.#flush.linkUp(peer)
+  }
+
+  linkDown(role: Role, peer: number): void {
+    this.#held = this.#held.filter(held => held.role !== role || held.peer !== peer)
+    if (role === 'source') this.source.linkDown(peer)
+    else this.taker.linkDown(peer)
+  }
+
+  /** False: the peer says more than may wait; its link should be cut. */
+  onMessage(role: Role, peer: number, epoch: number, message: Message): boolean {
+    if (message.type === 'tell') {
+      const text = this.#effects.topologyText()
+      if (text !== null) this.#effects.send(role, peer, { type: 'topology', text })
+      return true
+    }
+    if (message.type === 'topology') {
+      this.#effects.learned(message.text)
+      return true
+    }
+    const behind = this.#held.some(held => held.role === role && held.peer === peer)
+    if (epoch <= this.#epoch && !behind) {
+      this.#dispatch(role, peer, message)
+      return true
+    }
+    if (this.#held.length >= HELD_MAX) return false
+    if (!behind) this.#effects.send(role, peer, { type: 'tell' })
+    this.#held.push({ role, peer, epoch, message })
+    return true
+  }
+
+  tick(now: number, lagMs: number): void {
+    if (this.#dirty) this.#publish()
+    this.source.tick(lagMs)
+    this.taker.tick(now, lagMs)
+    this.#flush.tick(now)
+    if (this.#sweepCursor >= 0) {
+      this.#sweepCursor = this.#store.sweepTombstones(this.#sweepCursor, TOMBSTONE_BUCKETS_PER_TICK)
+    }
+  }
+
+  #dispatch(role: Role, peer: number, message: Message): void {
+    if (message.type === 'clock') {
+      const version = this.#store.version().toString()
+      this.#effects.send(role, peer, { type: 'clocked', id: message.id, version })
+    } else if (message.type === 'flush') {
+      this.#applyFlush(BigInt(message.version), message.delaySec)
+      this.#effects.send(role, peer, { type: 'flushed', id: message.id })
+    } else if (role === 'source') {
+      this.source.onMessage(peer, message)
+    } else {
+      this.taker.onMessage(peer, message)
+      this.#flush.onMessage(peer, message)
+    }
+  }
+
+  #applyFlush(version: bigint, delaySec: number): void {
+    this.#store.observe(version)
+    if (delaySec > 0) this.#effects.flushLater(delaySec)
+    else this.#store.flush(version)
+  }
+
+  /** Puts the present picture in force. When no slot is free (a thread is in the middle of a turn) the next tick tries again. */
+  #publish(): void {
+    const generations = this.#generations
+    if (!generations || !this.#topology) return
+    const table: RouteTable = generations.routeTable(this.#topology.self, (epoch, source) =>
+      this.taker.isSettled(epoch, source),
+    )
+    this.#dirty = !this.#store.publish(table)
+    if (this.#dirty) return
+    this.#epoch = generations.epoch
+    this.#effects.published(this.#epoch)
+    this.#dispatchHeld()
+  }
+
+  /** What waited for this epoch goes on, link by link in order: a message behind one that still waits waits too. */
+  #dispatchHeld(): void {
+    const held = this.#held
+    if (held.length === 0) return
+    this.#held = []
+    const stuck = new Set<string>()
+    const ready: Held[] = []
+    for (const one of held) {
+      const link = `${one.role}:${one.peer}`
+      if (stuck.has(link) || one.epoch > this.#epoch) {
+        stuck.add(link)
+        this.#held.push(one)
+      } else ready.push(one)
+    }
+    for (const { role, peer, message } of ready) this.#dispatch(role, peer, message)
+  }
+
+  #settleTicket(ticket: number): boolean {
+    this.#waiting.delete(ticket)
+    return !this.#forgotten.delete(ticket)
+  }
+}

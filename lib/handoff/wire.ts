@@ -1,0 +1,113 @@
+/**
+ * Messages between the control planes of two nodes. The *taker* dials the *source*; on that one ordered link:
+ *
+ *   taker                          source
+ *   resume   ------------------->            first message of every link: what had arrived before the last link broke
+ *            <-------------------  handed    ... and what had not, again, before anything else
+ *   take     ------------------->            one key, now (first touch takes)
+ *            <-------------------  taken     its record, or nothing is known
+ *   pull     ------------------->            a batch, please
+ *            <-------------------  batch
+ *   ack      ------------------->            everything up to `seq` is installed (also inside resume, take and pull)
+ *
+ * Either side may say: tell / topology (knowledge travels), clock / clocked / flush / flushed (flush_all of the tier).
+ *
+ *   bytes: | head length u32 | head JSON | count u32 | (length u32, bytes) ... |      little endian
+ */
+export type Message =
+  | { type: 'resume'; source: string; ack: number }
+  | { type: 'handed'; seq: number; generation: number; records: Uint8Array[] }
+  | { type: 'take'; id: number; generation: number; ack: number; key: Uint8Array }
+  | { type: 'taken'; id: number; seq: number; generation: number; key: Uint8Array; record: Uint8Array | null }
+  | { type: 'declined'; id: number; reason: string }
+  | { type: 'pull'; id: number; generation: number; ack: number; bytesMax: number }
+  | {
+      type: 'batch'
+      id: number
+      seq: number
+      generation: number
+      /** `more`: pull again; `wait`: the source has not settled an earlier generation itself; `done`: nothing is left. */
+      state: 'more' | 'wait' | 'done'
+      /** Share of the source's walk that is behind it, 0..1. */
+      fraction: number
+      /** How late the source's own loop runs, milliseconds: its sign of load. */
+      lagMs: number
+      records: Uint8Array[]
+    }
+  | { type: 'ack'; ack: number }
+  | { type: 'tell' }
+  | { type: 'topology'; text: string }
+  | { type: 'clock'; id: number }
+  | { type: 'clocked'; id: number; version: string }
+  | { type: 'flush'; id: number; version: string; delaySec: number }
+  | { type: 'flushed'; id: number }
+
+export type MessageType = Message['type']
+
+const TYPES: ReadonlySet<string> = new Set<MessageType>([
+  ...(['resume', 'handed', 'take', 'taken', 'declined', 'pull', 'batch', 'ack'] as const),
+  ...(['tell', 'topology', 'clock', 'clocked', 'flush', 'flushed'] as const),
+])
+
+export function encode(message: Message): Uint8Array {
+  const { key, record, records, ...head } = message as Message & {
+    key?: Uint8Array
+    record?: Uint8Array | null
+    records?: Uint8Array[]
+  }
+  const parts = records ?? []
+  const all = key ? [key, ...(record ? [record] : []), ...parts] : parts
+  const text = Buffer.from(JSON.stringify(head))
+  let size = 8 + text.length
+  for (const part of all) size += 4 + part.length
+  const bytes = Buffer.allocUnsafe(size)
+  let at = bytes.writeUInt32LE(text.length, 0)
+  at += text.copy(bytes, at)
+  at = bytes.writeUInt32LE(all.length, at)
+  for (const part of all) {
+    at = bytes.writeUInt32LE(part.length, at)
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
+
+/** The parts are copies: they may be kept. Throws an Error with a sentence on bytes that no peer of this version sends. */
+export function decode(payload: Uint8Array): Message {
+  const bytes = Buffer.from(payload)
+  const head = readHead(bytes)
+  const parts = readParts(bytes, 4 + bytes.readUInt32LE(0))
+  if (head.type === 'take') return { ...head, key: need(parts, 0) }
+  if (head.type === 'taken') return { ...head, key: need(parts, 0), record: parts[1] ?? null }
+  if (head.type === 'handed' || head.type === 'batch') return { ...head, records: parts }
+  return head
+}
+
+function readHead(bytes: Buffer): Message {
+  if (bytes.length < 8) throw new Error(`a handoff message of ${bytes.length} bytes is too short`)
+  const length = bytes.readUInt32LE(0)
+  if (length > bytes.length - 8) throw new Error(`a handoff message claims a head of ${length} bytes`)
+  const head: unknown = JSON.parse(bytes.toString('utf8', 4, 4 + length))
+  const type = (head as { type?: unknown } | null)?.type
+  if (typeof type !== 'string' || !TYPES.has(type)) throw new Error(`unknown handoff message ${String(type)}`)
+  return head as Message
+}
+
+function readParts(bytes: Buffer, start: number): Uint8Array[] {
+  const parts: Uint8Array[] = []
+  let at = start + 4
+  for (let left = bytes.readUInt32LE(start); left > 0; left--) {
+    const length = at + 4 <= bytes.length ? bytes.readUInt32LE(at) : -1
+    if (length < 0 || at + 4 + length > bytes.length)
+      throw new Error('a handoff message ends in the middle of a record')
+    parts.push(bytes.subarray(at + 4, at + 4 + length))
+    at += 4 + length
+  }
+  return parts
+}
+
+function need(parts: Uint8Array[], index: number): Uint8Array {
+  const part = parts[index]
+  if (!part) throw new Error('a handoff message lacks its key')
+  return part
+}
