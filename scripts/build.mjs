@@ -24,7 +24,16 @@ if (only !== 'ts' && existsSync(join(root, 'lib/engine/assembly/index.ts'))) {
   run('assemblyscript', 'asc', [
     'lib/engine/assembly/index.ts',
     ...['--outFile', 'dist/lib/engine/engine.wasm', '-O3', '--runtime', 'stub', '--noAssert'],
-    ...['--enable', 'threads', '--enable', 'bulk-memory', '--sharedMemory', '--importMemory', '--maximumMemory', '65536'],
+    ...[
+      '--enable',
+      'threads',
+      '--enable',
+      'bulk-memory',
+      '--sharedMemory',
+      '--importMemory',
+      '--maximumMemory',
+      '65536',
+    ],
   ])
 }
 if (only !== 'wasm') {

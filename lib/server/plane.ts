@@ -14,6 +14,8 @@ export interface PeerNode {
   /** Address that clients use. */
   host: string
   port: number
+  /** 0: a router. */
+  weight: number
   /** Address of its data links (forwarded requests); workers listen here. */
   dataHost: string
   dataPort: number
@@ -35,7 +37,7 @@ export type ToControl =
 export type ToData =
   /** Ticket's key was taken (or turned out to live elsewhere): run the request again from the start; the engine decides. */
   | { type: 'granted'; ticket: number }
-  /** The key could not be taken: answer SERVER_ERROR with this reason. */
+  /** The key could not be taken (or the flush not be confirmed): answer SERVER_ERROR with this reason. */
   | { type: 'refused'; ticket: number; reason: string }
   | { type: 'done'; ticket: number }
   /** A new route table is in force; `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */

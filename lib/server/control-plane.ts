@@ -1,0 +1,426 @@
+/**
+ * The control plane of a node in a tier: topology in, handoff over control links, route tables and grants out to the data
+ * planes. Everything runs on one Loop, callbacks only, so that it runs unchanged in the simulated world.
+ *
+ *   Membership --setTopology--> Handoff --publish--> engine (shared memory)
+ *   data planes --need--------> Handoff --take-----> dialed links --> other control planes
+ *   accepted links ------------> Handoff (as source)
+ *
+ * It may not know where topologies are stored nor how threads are made. The two kinds of links are kept apart: this node
+ * is the taker on links that it dialed and the source on links that it accepted.
+ */
+import type { EngineApi } from '../engine/contract.js'
+import { Handoff, type Role } from '../handoff/handoff.js'
+import type { TransferProgress } from '../handoff/taker.js'
+import { decode, encode, type Message } from '../handoff/wire.js'
+import type { Topology } from '../tier/topology.js'
+import { type Frame, FrameType } from '../transport/frame.js'
+import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
+import type { Address, Listener, Loop, Timer } from '../transport/loop.js'
+import type { ControlPort, ToControl } from './plane.js'
+
+export interface ControlPlaneOptions {
+  loop: Loop
+  /** The control thread's own engine. */
+  engine: EngineApi
+  /** One a worker. */
+  dataPlanes: ControlPort[]
+  identity: LinkIdentity
+  secret: string | null
+  peerListen: Address
+  /** A topology as text (from a peer), checked; null when it is no topology. */
+  parseTopology(text: string): Topology | null
+  onSettled(epoch: number): void
+  onProgress(epoch: number, progress: (TransferProgress & { sourceId: string })[]): void
+  /** A sentence for the log. */
+  onEvent(sentence: string): void
+}
+
+/** A control link to a node, dialed again and again as long as it is wanted. */
+interface Dialed {
+  link: Link | null
+  open: boolean
+  backoffMs: number
+  notBefore: number
+}
+
+/** A node that dialed us, but that our topology does not know yet: its messages wait until it does. */
+interface Stranger {
+  link: Link
+  incarnation: string
+  frames: { epoch: number; message: Message }[]
+}
+
+const TICK_BUSY_MS = 5
+const TICK_IDLE_MS = 200
+const PROGRESS_EVERY_MS = 250
+const BACKOFF_MIN_MS = 20
+const BACKOFF_MAX_MS = 1000
+const STRANGER_FRAMES_MAX = 1000
+const STRANGERS_MAX = 256
+
+export class ControlPlane {
+  readonly #options: ControlPlaneOptions
+  readonly handoff: Handoff
+  readonly #dialed = new Map<number, Dialed>()
+  readonly #accepted = new Map<number, Link>()
+  readonly #strangers = new Map<string, Stranger>()
+  readonly #tickets = new Map<number, { plane: number; ticket: number }>()
+  readonly #ticketOf = new Map<string, number>()
+  #lastTicket = 0
+  #topology: Topology | null = null
+  #self = -1
+  #heardEpoch = 0
+  #listener: Listener | null = null
+  #timer: Timer | null = null
+  #due = 0
+  #progressAt = 0
+  #wasSettled = true
+  #stopped = false
+
+  constructor(options: ControlPlaneOptions) {
+    this.#options = options
+    const { engine } = options
+    this.handoff = new Handoff(engine, {
+      send: (role, peer, message) => this.#send(role, peer, message),
+      granted: ticket => this.#answer(ticket, one => ({ type: 'granted', ticket: one })),
+      refused: (ticket, reason) => this.#answer(ticket, one => ({ type: 'refused', ticket: one, reason })),
+      flushed: (ticket, failure) =>
+        this.#answer(ticket, one =>
+          failure === null ? { type: 'done', ticket: one } : { type: 'refused', ticket: one, reason: failure },
+        ),
+      published: epoch => this.#announceRoute(epoch),
+      generationSettled: epoch => options.onSettled(epoch),
+      learned: text => this.#learn(text),
+      topologyText: () => (this.#topology ? JSON.stringify(this.#topology) : null),
+      flushLater: delaySec => engine.flushAt(Math.floor(options.loop.wallClock()) + delaySec),
+    })
+    options.dataPlanes.forEach((port, plane) => {
+      port.onMessage = message => this.#onPlane(plane, message)
+    })
+  }
+
+  /** Listens for control links of other nodes. */
+  start(onListening: (port: number) => void, onError: (sentence: string) => void): void {
+    const { loop, peerListen } = this.#options
+    loop.listen(
+      peerListen,
+      connection => {
+        const { identity, secret } = this.#options
+        return acceptLink(connection, loop, { self: identity, secret, accepts: ['control'] }, this.#acceptedCallbacks())
+      },
+      listener => {
+        this.#listener = listener
+        this.#schedule(TICK_IDLE_MS)
+        onListening(listener.port)
+      },
+      onError,
+    )
+  }
+
+  stop(): void {
+    this.#stopped = true
+    if (this.#timer) this.#options.loop.clearTimer(this.#timer)
+    this.#listener?.close()
+    for (const { link } of this.#dialed.values()) link?.close()
+    for (const link of this.#accepted.values()) link.close()
+    for (const { link } of this.#strangers.values()) link.close()
+  }
+
+  /** A topology from the store, or from a peer that knew it first. Older ones than what is known are ignored. */
+  setTopology(topology: Topology, self: number): void {
+    if (this.#stopped || (this.#topology && topology.epoch < this.#topology.epoch)) return
+    this.#topology = topology
+    this.#self = self
+    this.#options.engine.setTime(this.#options.loop.wallClock())
+    const settled = new Set<number>()
+    for (const change of topology.changes) {
+      if (change.epoch !== undefined && change.settled?.includes(self)) settled.add(change.epoch)
+    }
+    if (topology.generations.length > 0) {
+      this.handoff.setTopology({
+        self,
+        rule: { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer },
+        generations: topology.generations,
+        settled,
+        members: topology.nodes.filter(node => node.number !== self && node.state !== 'gone').map(node => node.number),
+      })
+    }
+    this.#adoptStrangers()
+    this.#tickSoon()
+  }
+
+  get settled(): boolean {
+    return this.handoff.settled
+  }
+
+  // --- data planes
+
+  #onPlane(plane: number, message: ToControl): void {
+    if (message.type === 'need') this.handoff.need(this.#ticket(plane, message.ticket), message.key)
+    else if (message.type === 'forget') this.#forget(plane, message.ticket)
+    else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
+    else if (message.type === 'heard') this.#heard(message.epoch)
+    if (message.type === 'need' || message.type === 'flush') this.#tickSoon()
+  }
+
+  #ticket(plane: number, ticket: number): number {
+    const own = ++this.#lastTicket
+    this.#tickets.set(own, { plane, ticket })
+    this.#ticketOf.set(`${plane}:${ticket}`, own)
+    return own
+  }
+
+  #forget(plane: number, ticket: number): void {
+    const own = this.#ticketOf.get(`${plane}:${ticket}`)
+    if (own === undefined) return
+    this.handoff.forget(own)
+    this.#tickets.delete(own)
+    this.#ticketOf.delete(`${plane}:${ticket}`)
+  }
+
+  #answer(own: number, message: (ticket: number) => Parameters<ControlPort['post']>[0]): void {
+    const asked = this.#tickets.get(own)
+    if (!asked) return
+    this.#tickets.delete(own)
+    this.#ticketOf.delete(`${asked.plane}:${asked.ticket}`)
+    this.#options.dataPlanes[asked.plane]!.post(message(asked.ticket))
+  }
+
+  #announceRoute(epoch: number): void {
+    const nodes = (this.#topology?.nodes ?? []).map(node => ({
+      number: node.number,
+      id: node.id,
+      host: node.host,
+      port: node.port,
+      weight: node.weight,
+      dataHost: node.peerHost,
+      dataPort: node.dataPort,
+    }))
+    for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, nodes })
+    const settled = this.handoff.settled
+    if (settled !== this.#wasSettled) {
+      this.#wasSettled = settled
+      this.#options.onEvent(settled ? `generation ${epoch} is settled here` : `generation ${epoch}: taking keys`)
+    }
+  }
+
+  // --- knowledge
+
+  /** Somebody acts by a newer generation: ask everybody that can be asked; the topology store may tell first. */
+  #heard(epoch: number): void {
+    if (epoch <= this.handoff.epoch) return
+    this.#heardEpoch = Math.max(this.#heardEpoch, epoch)
+    this.#askAround()
+    this.#tickSoon()
+  }
+
+  #askAround(): void {
+    for (const [peer, { open }] of this.#dialed) if (open) this.#send('taker', peer, { type: 'tell' })
+    for (const peer of this.#accepted.keys()) this.#send('source', peer, { type: 'tell' })
+  }
+
+  #learn(text: string): void {
+    const topology = this.#options.parseTopology(text)
+    if (!topology) {
+      this.#options.onEvent('a peer sent something that is no topology')
+      return
+    }
+    const self = topology.nodes.find(node => node.id === this.#options.identity.id)
+    if (self && topology.epoch > (this.#topology?.epoch ?? 0)) this.setTopology(topology, self.number)
+  }
+
+  // --- links
+
+  #send(role: Role, peer: number, message: Message): boolean {
+    const link = role === 'taker' ? this.#dialed.get(peer) : this.#accepted.get(peer)
+    const target = link && 'open' in link ? (link.open ? link.link : null) : link
+    if (!target) return false
+    target.send(FrameType.handoff, 0, this.handoff.epoch, encode(message))
+    return true
+  }
+
+  #acceptedCallbacks() {
+    return {
+      onOpen: (link: Link, peer: LinkIdentity) => this.#onAccepted(link, peer),
+      onFrame: (link: Link, frame: Frame) => this.#onAcceptedFrame(link, frame),
+      onRefused: (sentence: string) => this.#options.onEvent(`a control link was refused: ${sentence}`),
+      onClose: (link: Link) => this.#onAcceptedClosed(link),
+    }
+  }
+
+  #onAccepted(link: Link, peer: LinkIdentity): void {
+    const number = this.#numberOf(peer.id)
+    if (number !== undefined) {
+      this.#becomeSource(number, link, peer.incarnation)
+      return
+    }
+    if (this.#strangers.size >= STRANGERS_MAX) {
+      link.close()
+      return
+    }
+    this.#strangers.get(peer.id)?.link.close()
+    this.#strangers.set(peer.id, { link, incarnation: peer.incarnation, frames: [] })
+    link.send(FrameType.handoff, 0, this.handoff.epoch, encode({ type: 'tell' }))
+  }
+
+  #becomeSource(number: number, link: Link, incarnation: string): void {
+    const earlier = this.#accepted.get(number)
+    this.#accepted.set(number, link)
+    if (earlier && earlier !== link) {
+      this.handoff.linkDown('source', number)
+      earlier.close()
+    }
+    this.handoff.linkUp('source', number, incarnation)
+    if (this.#heardEpoch > this.handoff.epoch) this.#send('source', number, { type: 'tell' })
+  }
+
+  #onAcceptedFrame(link: Link, frame: Frame): void {
+    const message = this.#decode(link, frame)
+    if (!message) return
+    for (const [number, accepted] of this.#accepted) {
+      if (accepted !== link) continue
+      if (!this.handoff.onMessage('source', number, frame.epoch, message)) link.close()
+      return
+    }
+    for (const stranger of this.#strangers.values()) {
+      if (stranger.link !== link) continue
+      if (message.type === 'topology') this.#learn(message.text)
+      else if (stranger.frames.length < STRANGER_FRAMES_MAX) stranger.frames.push({ epoch: frame.epoch, message })
+      else link.close()
+      return
+    }
+  }
+
+  #onAcceptedClosed(link: Link): void {
+    for (const [number, accepted] of this.#accepted) {
+      if (accepted !== link) continue
+      this.#accepted.delete(number)
+      this.handoff.linkDown('source', number)
+    }
+    for (const [id, stranger] of this.#strangers) if (stranger.link === link) this.#strangers.delete(id)
+  }
+
+  #adoptStrangers(): void {
+    for (const [id, { link, incarnation, frames }] of [...this.#strangers]) {
+      const number = this.#numberOf(id)
+      if (number === undefined) continue
+      this.#strangers.delete(id)
+      this.#becomeSource(number, link, incarnation)
+      for (const { epoch, message } of frames) {
+        if (!this.handoff.onMessage('source', number, epoch, message)) link.close()
+      }
+    }
+  }
+
+  #dial(peer: number, state: Dialed): void {
+    const { loop, identity, secret } = this.#options
+    const node = this.#topology?.nodes.find(one => one.number === peer)
+    if (!node) return
+    const down = (link: Link | null) => {
+      if (link !== null && state.link !== link) return
+      state.link = null
+      if (state.open) this.handoff.linkDown('taker', peer)
+      state.open = false
+      state.notBefore = loop.now() + state.backoffMs
+      state.backoffMs = Math.min(BACKOFF_MAX_MS, state.backoffMs * 2)
+    }
+    const address = { host: node.peerHost, port: node.peerPort }
+    state.link = dialLink(
+      loop,
+      address,
+      { self: identity, secret, purpose: 'control' },
+      {
+        onOpen: (link, remote) => {
+          if (remote.id !== node.id) {
+            this.#options.onEvent(`${address.host}:${address.port} is node ${remote.id}, not ${node.id}`)
+            link.close()
+            return
+          }
+          state.open = true
+          state.backoffMs = BACKOFF_MIN_MS
+          this.handoff.linkUp('taker', peer, remote.incarnation)
+          if (this.#heardEpoch > this.handoff.epoch) this.#send('taker', peer, { type: 'tell' })
+        },
+        onFrame: (link, frame) => {
+          const message = this.#decode(link, frame)
+          if (message && !this.handoff.onMessage('taker', peer, frame.epoch, message)) link.close()
+        },
+        onRefused: sentence => {
+          this.#options.onEvent(`node ${node.id} refused a control link: ${sentence}`)
+          state.backoffMs = BACKOFF_MAX_MS
+        },
+        onClose: link => down(link),
+      },
+    )
+  }
+
+  #decode(link: Link, frame: Frame): Message | null {
+    try {
+      return frame.type === FrameType.handoff ? decode(frame.payload) : null
+    } catch (error) {
+      this.#options.onEvent(`a control link was cut: ${(error as Error).message}`)
+      link.close()
+      return null
+    }
+  }
+
+  #numberOf(id: string): number | undefined {
+    return this.#topology?.nodes.find(node => node.id === id)?.number
+  }
+
+  // --- time
+
+  #tickSoon(): void {
+    if (!this.#stopped && this.#listener) this.#schedule(0)
+  }
+
+  #schedule(afterMs: number): void {
+    const { loop } = this.#options
+    const due = loop.now() + afterMs
+    if (this.#timer) {
+      if (this.#due <= due) return
+      loop.clearTimer(this.#timer)
+    }
+    this.#due = due
+    this.#timer = loop.setTimer(afterMs, () => {
+      this.#timer = null
+      this.#tick()
+    })
+  }
+
+  #tick(): void {
+    if (this.#stopped) return
+    const { loop, engine } = this.#options
+    const now = loop.now()
+    const lagMs = Math.max(0, now - this.#due)
+    engine.setTime(loop.wallClock())
+    const wanted = this.handoff.wantedLinks()
+    if (this.#heardEpoch > this.handoff.epoch) for (const node of this.#topology?.nodes ?? []) wanted.add(node.number)
+    wanted.delete(this.#self)
+    for (const peer of wanted) {
+      let state = this.#dialed.get(peer)
+      if (!state) {
+        state = { link: null, open: false, backoffMs: BACKOFF_MIN_MS, notBefore: 0 }
+        this.#dialed.set(peer, state)
+      }
+      if (!state.link && now >= state.notBefore) this.#dial(peer, state)
+    }
+    this.handoff.tick(now, lagMs)
+    if (now >= this.#progressAt) {
+      this.#progressAt = now + PROGRESS_EVERY_MS
+      this.#reportProgress()
+      if (this.#heardEpoch > this.handoff.epoch) this.#askAround()
+    }
+    this.#schedule(this.handoff.settled && wanted.size === 0 ? TICK_IDLE_MS : TICK_BUSY_MS)
+  }
+
+  #reportProgress(): void {
+    const nodes = this.#topology?.nodes ?? []
+    const named = this.handoff.progress().map(transfer => ({
+      ...transfer,
+      sourceId: nodes.find(node => node.number === transfer.source)?.id ?? String(transfer.source),
+    }))
+    this.#options.onProgress(this.handoff.epoch, named)
+  }
+}

@@ -1,0 +1,40 @@
+import t from 'tap'
+import { decode, encode, type Message } from '../../lib/handoff/wire.js'
+
+const bytes = (text: string) => Buffer.from(text, 'latin1')
+const messages: Message[] = [
+  { type: 'resume', source: '17', ack: 4 },
+  { type: 'handed', seq: 3, generation: 9, records: [bytes('one'), bytes(''), bytes('\x00\xff')] },
+  { type: 'take', id: 1, generation: 9, ack: 0, key: bytes('kéy') },
+  { type: 'taken', id: 1, seq: 1, generation: 9, key: bytes('k'), record: bytes('value') },
+  { type: 'taken', id: 2, seq: 0, generation: 9, key: bytes('k'), record: null },
+  { type: 'declined', id: 2, reason: 'no "reason"' },
+  { type: 'pull', id: 3, generation: 9, ack: 2, bytesMax: 65536 },
+  {
+    ...{ type: 'batch', id: 3, seq: 0, generation: 9, state: 'done', fraction: 1, lagMs: 0.5 },
+    records: [],
+  },
+  { type: 'ack', ack: 2 },
+  { type: 'tell' },
+  { type: 'topology', text: '{}' },
+  { type: 'clock', id: 5 },
+  { type: 'clocked', id: 5, version: '17592186044417' },
+  { type: 'flush', id: 6, version: '17592186044417', delaySec: 0 },
+  { type: 'flushed', id: 6 },
+]
+
+t.test('every message comes back as it went', async t => {
+  for (const message of messages) t.same(decode(encode(message)), message, message.type)
+})
+
+t.test('what no peer sends is an error, never a crash or a hang', async t => {
+  t.throws(() => decode(bytes('')))
+  t.throws(() => decode(bytes('\xff\xff\xff\xff\x00\x00\x00\x00')), { message: /head of 4294967295 bytes/ })
+  t.throws(() => decode(encode({ type: 'steal' } as unknown as Message)), { message: /unknown handoff message steal/ })
+  for (const message of messages) {
+    const whole = encode(message)
+    for (let length = 0; length < whole.length; length++) {
+      t.throws(() => decode(whole.subarray(0, length)), `${message.type} cut at ${length}`)
+    }
+  }
+})
