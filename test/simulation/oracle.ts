@@ -1,0 +1,92 @@
+/**
+ * What memcached would say, for one key: the set of values that may be stored, given everything that was acknowledged
+ * and everything whose outcome is unknown. The same bookkeeping as the executable model of DESIGN 8 (its `possible` and
+ * `apply`), with versions of values in the text so that lost, stale, resurrected and wrong can be told apart.
+ */
+export type Verb = 'get' | 'set' | 'delete' | 'add' | 'replace' | 'append' | 'incr' | 'gets' | 'touch' | 'gat'
+
+export interface Op {
+  verb: Verb
+  value: string
+}
+
+/** undefined = absent. */
+type Value = string | undefined
+
+interface Outcome {
+  reply: string
+  value: Value
+}
+
+/** memcached's meaning of one command on one value. */
+export function apply({ verb, value }: Op, now: Value): Outcome {
+  switch (verb) {
+    case 'get':
+    case 'gets':
+    case 'gat':
+      return { reply: now === undefined ? 'miss' : `hit ${now}`, value: now }
+    case 'set':
+      return { reply: 'STORED', value }
+    case 'delete':
+      return { reply: now === undefined ? 'NOT_FOUND' : 'DELETED', value: undefined }
+    case 'add':
+      return now === undefined ? { reply: 'STORED', value } : { reply: 'NOT_STORED', value: now }
+    case 'replace':
+      return now === undefined ? { reply: 'NOT_STORED', value: now } : { reply: 'STORED', value }
+    case 'append':
+      return now === undefined ? { reply: 'NOT_STORED', value: now } : { reply: 'STORED', value: now + value }
+    case 'touch':
+      return { reply: now === undefined ? 'NOT_FOUND' : 'TOUCHED', value: now }
+    case 'incr': {
+      if (now === undefined) return { reply: 'NOT_FOUND', value: now }
+      if (!/^\d+$/.test(now))
+        return { reply: 'CLIENT_ERROR cannot increment or decrement non-numeric value', value: now }
+      const sum = String(BigInt(now) + 1n)
+      return { reply: sum, value: sum }
+    }
+  }
+}
+
+export class KeyOracle {
+  possible = new Set<Value>([undefined])
+  /** Every value that was ever acknowledged or may have been, to name what went wrong. */
+  readonly #seen = new Set<string>()
+
+  /** Checks a reply; null when it fits, else what is wrong with it. */
+  answered(op: Op, reply: string): string | null {
+    const fits = [...this.possible].map(value => apply(op, value)).filter(outcome => outcome.reply === reply)
+    if (fits.length === 0) return this.#verdict(op, reply)
+    this.#settle(fits.map(outcome => outcome.value))
+    return null
+  }
+
+  /** The connection failed or an error came back: it may have been applied or not. */
+  unknown(op: Op): void {
+    this.#settle([...this.possible, ...[...this.possible].map(value => apply(op, value).value)])
+  }
+
+  /** Memory that may have held the key is gone. */
+  mayBeLost(): void {
+    this.#settle([...this.possible, undefined])
+  }
+
+  /** flush_all: gone; or, while it runs, perhaps gone. */
+  flushed(certainly: boolean): void {
+    this.#settle(certainly ? [undefined] : [...this.possible, undefined])
+  }
+
+  #settle(values: Value[]): void {
+    this.possible = new Set(values)
+    for (const value of values) if (value !== undefined) this.#seen.add(value)
+  }
+
+  #verdict(op: Op, reply: string): string {
+    const expected = [...this.possible].map(value => apply(op, value).reply).join(' | ')
+    const got = reply.startsWith('hit ') ? reply.slice(4) : null
+    let kind = 'wrong'
+    if (got === null) kind = reply === 'miss' || reply === 'NOT_FOUND' || reply === 'NOT_STORED' ? 'lost' : 'wrong'
+    else if (this.#seen.has(got))
+      kind = this.possible.size === 1 && this.possible.has(undefined) ? 'resurrected' : 'stale'
+    return `${kind}: ${op.verb} ${op.value} said ${reply}; expected ${expected}`
+  }
+}
