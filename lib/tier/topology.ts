@@ -60,3 +60,59 @@ export interface Topology {
   /** The last 100 changes and all unfinished ones. */
   changes: Change[]
 }
+
+/** Bounds of a document; what is over them is refused with a sentence or, for finished changes, forgotten. */
+export const WEIGHT_MAX = 1_000_000
+export const CHANGES_KEPT_MAX = 100
+export const NODES_MAX = 1000
+/** Route tables name owners in 16 bits. */
+export const NODE_NUMBER_MAX = 65_535
+/** Versions carry the epoch in 20 bits (DESIGN 1). */
+export const EPOCH_MAX = (1 << 20) - 1
+
+export function emptyTopology(
+  tier: string,
+  dialect: Dialect = 'libmemcached-weighted',
+  pointsPerServer = 160,
+): Topology {
+  return { format: 1, tier, dialect, pointsPerServer, epoch: 0, nodes: [], generations: [], changes: [] }
+}
+
+export function nodeOf(topology: Topology, id: string): TierNode | undefined {
+  return topology.nodes.find(node => node.id === id)
+}
+
+export function currentGeneration(topology: Topology): Generation | undefined {
+  return topology.generations.at(-1)
+}
+
+export function runningChange(topology: Topology): Change | undefined {
+  return topology.changes.find(change => change.state === 'running')
+}
+
+/** Changes of a node that are not done, in the order asked. */
+export function unfinishedChanges(topology: Topology, id: string): Change[] {
+  return topology.changes.filter(change => change.node === id && change.state !== 'done')
+}
+
+/** Weight of a node in the newest ring; 0 when it is not in it. */
+export function ringWeight(topology: Topology, number: number): number {
+  return currentGeneration(topology)?.servers.find(server => server.number === number)?.weight ?? 0
+}
+
+/** Is the node part of any ring that is not retired: if so, its client address must not change. */
+export function inSomeRing(topology: Topology, number: number): boolean {
+  return topology.generations.some(({ servers }) => servers.some(server => server.number === number))
+}
+
+/** The whole tier has settled: at most one generation is left, and no change is on its way. */
+export function isSettled(topology: Topology): boolean {
+  return topology.generations.length <= 1 && runningChange(topology) === undefined
+}
+
+/** Unfinished changes stay; of the finished ones the newest, so that the document does not grow with the tier's age. */
+export function boundedChanges(changes: Change[]): Change[] {
+  const done = changes.filter(change => change.state === 'done')
+  const dropped = new Set(done.slice(0, Math.max(0, done.length - CHANGES_KEPT_MAX)))
+  return changes.filter(change => !dropped.has(change))
+}

@@ -1,0 +1,59 @@
+/**
+ * What a node keeps on disk between its lives: who it is, the incarnation it had, how far its versions may have come, and
+ * the last topology it acted by, so that it can start while the store is away. Knows no store and no link.
+ */
+import { join } from 'node:path'
+import { z } from 'zod'
+import { DamagedFile, makeDirectory, readIfThere, writeAtomically } from './atomic-file.js'
+import type { Topology } from './topology.js'
+import { checkTopology, NODE_ID_PATTERN, plainIssue } from './validate.js'
+
+export interface NodeState {
+  id: string
+  /** Decimal. */
+  incarnation: string
+  /** Decimal: no version above this was ever given out by this node. */
+  versionReserved: string
+  topology: Topology | null
+}
+
+const decimal = z.string().regex(/^\d{1,20}$/)
+const stateShape = z.object({
+  id: z.string().regex(NODE_ID_PATTERN),
+  incarnation: decimal,
+  versionReserved: decimal,
+  topology: z.unknown(),
+})
+
+export class NodeFile {
+  readonly path: string
+
+  constructor(directory: string) {
+    makeDirectory(directory)
+    this.path = join(directory, 'node.json')
+  }
+
+  /** Null for a node's first life. Throws DamagedFile. */
+  load(): NodeState | null {
+    const text = readIfThere(this.path)
+    if (text === null) return null
+    const damaged = (problem: string) => new DamagedFile(`the node file ${this.path} is damaged (${problem})`)
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch {
+      throw damaged(text.trim() === '' ? 'it is empty' : 'it ends too early or is no JSON')
+    }
+    const state = stateShape.safeParse(value)
+    if (!state.success) throw damaged(plainIssue(state.error))
+    const { id, incarnation, versionReserved } = state.data
+    if (state.data.topology === null) return { id, incarnation, versionReserved, topology: null }
+    const checked = checkTopology(state.data.topology)
+    if (!checked.ok) throw damaged(checked.problem)
+    return { id, incarnation, versionReserved, topology: checked.value }
+  }
+
+  save(state: NodeState): void {
+    writeAtomically(this.path, `${JSON.stringify(state)}\n`)
+  }
+}

@@ -1,0 +1,151 @@
+/**
+ * What nodes and people write into the document: registrations, wishes (drain, reweight), reports of settled takers.
+ * Pure: each gives the next document, nothing to do, or one sentence that says why not. The controller does the rest.
+ */
+import { serversInTheEnd } from './controller.js'
+import { formatAddress } from './store.js'
+import {
+  type Change,
+  inSomeRing,
+  NODE_NUMBER_MAX,
+  NODES_MAX,
+  nodeOf,
+  ringWeight,
+  type TierNode,
+  type Topology,
+  unfinishedChanges,
+  WEIGHT_MAX,
+} from './topology.js'
+import { NODE_ID_PATTERN } from './validate.js'
+
+/** `topology` is null when the document says it already. */
+export type Outcome<T = object> = ({ ok: true; topology: Topology | null } & T) | { ok: false; sentence: string }
+
+/** A node as it introduces itself. */
+export interface Registration {
+  id: string
+  host: string
+  port: number
+  peerHost: string
+  peerPort: number
+  dataPort: number
+  weight: number
+  incarnation: string
+  standby?: boolean
+}
+
+const UNFINISHED_MAX = 100
+
+/**
+ * A node is there: listed if it is new, its addresses and incarnation brought up to date if it is known; and if it has
+ * weight and is not in the ring, a `join` is asked for. A node that is in the ring keeps the weight it has there: its
+ * own start options must not undo a `tier reweight`.
+ */
+export function withNode(topology: Topology, self: Registration): Outcome<{ number: number }> {
+  const refused = whyRefused(topology, self)
+  if (refused !== null) return { ok: false, sentence: refused }
+  const known = nodeOf(topology, self.id)
+  const number = known?.number ?? Math.max(0, ...topology.nodes.map(node => node.number)) + 1
+  const entering = self.weight > 0 && !self.standby
+  const busy =
+    known !== undefined && (ringWeight(topology, number) > 0 || unfinishedChanges(topology, self.id).length > 0)
+  const { id, host, port, peerHost, peerPort, dataPort, incarnation } = self
+  const reached = { id, number, host, port, peerHost, peerPort, dataPort, incarnation }
+  const node: TierNode = busy
+    ? { ...known, ...reached }
+    : { ...reached, weight: entering ? self.weight : 0, state: entering ? 'joining' : 'up' }
+  const nodes = known ? topology.nodes.map(one => (one === known ? node : one)) : [...topology.nodes, node]
+  const next = { ...topology, nodes }
+  if (busy) return { ok: true, number, topology: JSON.stringify(known) === JSON.stringify(node) ? null : next }
+  return { ok: true, number, topology: entering ? withChange(next, 'join', id, self.weight) : next }
+}
+
+function whyRefused(topology: Topology, self: Registration): string | null {
+  if (!NODE_ID_PATTERN.test(self.id)) return idSentence(self.id)
+  const address = formatAddress(self)
+  const known = nodeOf(topology, self.id)
+  if (known && inSomeRing(topology, known.number) && address !== formatAddress(known)) {
+    return `node "${self.id}" is in the ring at ${formatAddress(known)} and cannot come back at ${address}: start it there, or drain it first`
+  }
+  const twin = topology.nodes.find(node => node.id !== self.id && formatAddress(node) === address)
+  if (twin && (inSomeRing(topology, twin.number) || unfinishedChanges(topology, twin.id).length > 0)) {
+    return `${address} is already the address of node "${twin.id}"`
+  }
+  if (known) return null
+  if (topology.nodes.length >= NODES_MAX)
+    return `the tier has ${NODES_MAX} nodes already, which is as many as it can list`
+  const full = topology.nodes.some(node => node.number >= NODE_NUMBER_MAX)
+  return full ? `the tier has given out all ${NODE_NUMBER_MAX} node numbers` : null
+}
+
+export function idSentence(id: string): string {
+  return `node id "${id}" must be 1 to 64 letters, digits, dots, dashes or underscores`
+}
+
+export function withDrain(topology: Topology, id: string): Outcome<{ change: number }> {
+  return withWish(topology, id, 0)
+}
+
+/** Weight 0 is a drain. */
+export function withReweight(topology: Topology, id: string, weight: number): Outcome<{ change: number }> {
+  if (!Number.isInteger(weight) || weight < 0 || weight > WEIGHT_MAX) {
+    return { ok: false, sentence: `weight ${weight} must be a whole number from 0 to ${WEIGHT_MAX}` }
+  }
+  return withWish(topology, id, weight)
+}
+
+function withWish(topology: Topology, id: string, weight: number): Outcome<{ change: number }> {
+  const node = nodeOf(topology, id)
+  if (!node) {
+    const ids = topology.nodes.map(one => one.id).join(', ')
+    return { ok: false, sentence: `there is no node "${id}" in this tier (nodes: ${ids || 'none'})` }
+  }
+  const unfinished = unfinishedChanges(topology, id)
+  const same = unfinished.at(-1)
+  if (same && sameWish(same, weight)) {
+    const what = weight === 0 ? 'being drained' : `getting weight ${weight}`
+    return { ok: false, sentence: `node "${id}" is already ${what} (change ${same.id} is ${same.state})` }
+  }
+  const inTheEnd = serversInTheEnd(topology)
+  const coming = inTheEnd.find(server => server.number === node.number)?.weight ?? 0
+  if (coming === weight) {
+    const sentence =
+      weight === 0
+        ? `node "${id}" is not in the ring, so there is nothing to drain`
+        : `node "${id}" has weight ${weight} already`
+    return { ok: false, sentence }
+  }
+  if (weight === 0 && inTheEnd.length === 1) {
+    return {
+      ok: false,
+      sentence: `node "${id}" is the last one with weight: it cannot be drained before another joins`,
+    }
+  }
+  if (weight > 0 && coming === 0) {
+    const twin = inTheEnd.find(server => server.host === node.host && server.port === node.port)
+    if (twin) return { ok: false, sentence: `${formatAddress(node)} is the address of another node in the ring` }
+  }
+  if (topology.changes.filter(change => change.state !== 'done').length >= UNFINISHED_MAX) {
+    return { ok: false, sentence: `${UNFINISHED_MAX} changes are waiting already` }
+  }
+  const next = withChange(topology, weight === 0 ? 'drain' : 'reweight', id, weight)
+  return { ok: true, topology: next, change: next.changes.at(-1)!.id }
+}
+
+function sameWish(change: Change, weight: number): boolean {
+  return weight === 0 ? change.kind === 'drain' : change.kind !== 'drain' && change.weight === weight
+}
+
+/** A taker has everything of a generation. Nothing to write when it is known, or when the generation is history. */
+export function withSettled(topology: Topology, number: number, epoch: number): Topology | null {
+  const running = topology.changes.find(change => change.state === 'running' && change.epoch === epoch)
+  if (!running?.takers?.includes(number) || running.settled?.includes(number)) return null
+  const changed: Change = { ...running, settled: [...(running.settled ?? []), number] }
+  return { ...topology, changes: topology.changes.map(change => (change === running ? changed : change)) }
+}
+
+function withChange(topology: Topology, kind: Change['kind'], node: string, weight: number): Topology {
+  // Ids of forgotten changes are below those of the kept ones, as the newest are kept.
+  const id = Math.max(0, ...topology.changes.map(change => change.id)) + 1
+  return { ...topology, changes: [...topology.changes, { id, kind, node, weight, state: 'queued' }] }
+}
