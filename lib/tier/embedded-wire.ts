@@ -1,0 +1,84 @@
+/**
+ * What a client and the embedded topology store say to each other: JSON in frames of type `store`. A reply carries the id
+ * of its request; a change of the document comes unasked with id 0. Pure.
+ */
+import { z } from 'zod'
+import type { Topology } from './topology.js'
+import { checkTopology, NODE_ID_PATTERN, plainIssue } from './validate.js'
+
+const count = z.number().min(0)
+const progress = z.object({
+  epoch: count,
+  source: z.string().max(100),
+  arcs: count,
+  arcsSettled: count,
+  keys: count,
+  bytes: count,
+  keysPerSec: count,
+  bytesPerSec: count,
+  fraction: count,
+  secondsLeft: count.nullable(),
+})
+const nodeStatus = z.object({
+  incarnation: z.string().regex(/^\d{1,20}$/),
+  epoch: count,
+  progress: z.array(progress).max(10_000).optional(),
+})
+const versioned = z.object({ revision: z.number().int().min(0), topology: z.unknown() })
+
+const requestShape = z.discriminatedUnion('op', [
+  z.object({ op: z.literal('read') }),
+  z.object({ op: z.literal('watch') }),
+  z.object({ op: z.literal('statuses') }),
+  z.object({ op: z.literal('keepAlive'), node: z.string().regex(NODE_ID_PATTERN), status: nodeStatus }),
+  z.object({ op: z.literal('compareAndSet'), expected: z.number().int().min(0), topology: z.unknown() }),
+])
+
+const replyShape = z.object({
+  error: z.string().nullable(),
+  value: versioned.optional(),
+  done: z.boolean().optional(),
+  live: z.array(z.tuple([z.string(), nodeStatus])).optional(),
+})
+
+export type StoreRequest =
+  | Exclude<z.infer<typeof requestShape>, { op: 'compareAndSet' }>
+  | { op: 'compareAndSet'; expected: number; topology: Topology }
+
+export interface StoreReply {
+  error: string | null
+  value?: { revision: number; topology: Topology }
+  done?: boolean
+  live?: [string, z.infer<typeof nodeStatus>][]
+}
+
+export function encodeStore(message: StoreRequest | StoreReply): Uint8Array {
+  return Buffer.from(JSON.stringify(message))
+}
+
+/** Throws with half a sentence; the message is a stranger's until it is checked. */
+export function decodeRequest(payload: Uint8Array): StoreRequest {
+  const parsed = requestShape.safeParse(parsedJson(payload))
+  if (!parsed.success) throw new Error(plainIssue(parsed.error))
+  const request = parsed.data
+  if (request.op !== 'compareAndSet') return request
+  return { op: request.op, expected: request.expected, topology: checkedTopology(request.topology) }
+}
+
+export function decodeReply(payload: Uint8Array): StoreReply {
+  const parsed = replyShape.safeParse(parsedJson(payload))
+  if (!parsed.success) throw new Error(plainIssue(parsed.error))
+  const { value, ...rest } = parsed.data
+  if (!value) return rest
+  return { ...rest, value: { revision: value.revision, topology: checkedTopology(value.topology) } }
+}
+
+function parsedJson(payload: Uint8Array): unknown {
+  return JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString())
+}
+
+function checkedTopology(value: unknown): Topology {
+  const checked = checkTopology(value)
+  if (!checked.ok) throw new Error(checked.problem)
+  return checked.value
+}
