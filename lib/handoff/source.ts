@@ -174,7 +174,7 @@ export class Source {
 
   /** Several generations are unsettled: the current owner may not be the next taker, so each key's history is looked at. */
   #collectChained(generations: Generations, taker: number, generation: number, walk: Walk) {
-    walk.pass = 1
+    if (walk.pass === 0) Object.assign(walk, { pass: 1, cursor: 0 }) // the hot pass left others behind its cursor
     const before = generations.before(generation)!
     const { keys, cursor } = this.#store.keys(generation, walk.cursor, BUCKETS_PER_BATCH >> 4)
     const records: Uint8Array[] = []

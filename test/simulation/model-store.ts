@@ -1,0 +1,148 @@
+/**
+ * The engine's ownership rules on a plain Map: one item a key, marks, versions, tombstones, route tables. Small enough to be
+ * read beside DESIGN 8; the pure handoff runs on it in handoff.test.ts, thousands of histories in seconds.
+ */
+import { createHash } from 'node:crypto'
+import type { RouteTable } from '../../lib/engine/contract.js'
+import type { HandoffStore } from '../../lib/handoff/handoff.js'
+import { apply, type Op } from './oracle.js'
+
+interface Held {
+  /** undefined: a tombstone. */
+  value: string | undefined
+  version: bigint
+  mark: number
+}
+
+export type Served = { stop: 'done'; reply: string } | { stop: 'forward'; owner: number } | { stop: 'take' }
+
+const text = (key: Uint8Array) => Buffer.from(key).toString('latin1')
+
+export class ModelStore implements HandoffStore {
+  readonly items = new Map<string, Held>()
+  #route: RouteTable | null = null
+  #clock = 0n
+  #flushed = 0n
+
+  serve(name: string, op: Op): Served {
+    const route = this.#route!
+    const key = Buffer.from(name, 'latin1')
+    const arc = this.#arc(key)
+    const owner = route.owners[arc]!
+    if (owner !== route.self) return { stop: 'forward', owner }
+    const held = this.#live(name)
+    if (!route.settled[arc] && (held?.mark ?? -1) < route.tenures[arc]!) return { stop: 'take' }
+    const { reply, value } = apply(op, held?.value)
+    if (value !== held?.value || op.verb === 'set' || op.verb === 'delete') {
+      this.items.set(name, { value, version: this.#tick(), mark: route.epoch })
+    } else if (held) held.mark = route.epoch
+    return { stop: 'done', reply }
+  }
+
+  publish(table: RouteTable): boolean {
+    this.#route = table
+    return true
+  }
+
+  point(key: Uint8Array): number {
+    return createHash('md5').update(key).digest().readUInt32LE(0)
+  }
+
+  held(key: Uint8Array): number {
+    return this.#live(text(key))?.mark ?? -1
+  }
+
+  handOver(key: Uint8Array, before: number): Uint8Array | null {
+    const name = text(key)
+    const held = this.#live(name)
+    if (!held || held.mark >= before) return null
+    this.items.delete(name)
+    return Buffer.from(JSON.stringify({ name, value: held.value ?? null, version: held.version.toString() }))
+  }
+
+  install(record: Uint8Array, mark: number) {
+    const { name, value, version: text } = JSON.parse(Buffer.from(record).toString())
+    const version = BigInt(text)
+    this.observe(version)
+    if (version <= this.#flushed) return 'expired'
+    const held = this.#live(name)
+    if (held && held.mark >= mark && held.version >= version) return 'kept'
+    this.items.set(name, { value: value ?? undefined, version, mark })
+    return 'installed'
+  }
+
+  installAbsent(key: Uint8Array, mark: number): boolean {
+    const name = text(key)
+    const held = this.#live(name)
+    if (!held || held.mark < mark) this.items.set(name, { value: undefined, version: 0n, mark })
+    return true
+  }
+
+  collect(owner: number, before: number, pass: 0 | 1, cursor: number, buckets: number, bytesMax: number) {
+    const { keys, cursor: next } = this.keys(before, cursor, Math.min(buckets, 8))
+    const records: Uint8Array[] = []
+    let bytes = 0
+    for (const { key } of keys) {
+      if (this.#route!.owners[this.#arc(key)] !== owner) continue
+      if (pass === 0 && key.length % 2 === 0) continue // as if it had not been read
+      const record = this.handOver(key, before)
+      if (record) records.push(record)
+      bytes += record?.length ?? 0
+      if (bytes > bytesMax) throw new Error('a batch is small here')
+    }
+    return { records, cursor: next }
+  }
+
+  /** Buckets are ranges of the key's point. */
+  keys(before: number, cursor: number, buckets: number) {
+    const end = Math.min(this.buckets(), cursor + Math.min(buckets, 8))
+    const keys: { key: Uint8Array; mark: number }[] = []
+    for (const [name, { mark }] of this.items) {
+      const key = Buffer.from(name, 'latin1')
+      const bucket = this.point(key) >>> 26
+      if (bucket >= cursor && bucket < end && mark < before) keys.push({ key, mark })
+    }
+    return { keys, cursor: end === this.buckets() ? -1 : end }
+  }
+
+  buckets(): number {
+    return 64
+  }
+
+  sweepTombstones(): number {
+    for (const [name, { value }] of this.items) {
+      if (value === undefined && this.#route!.settled[this.#arc(Buffer.from(name, 'latin1'))]) this.items.delete(name)
+    }
+    return -1
+  }
+
+  version(): bigint {
+    return this.#clock
+  }
+
+  observe(version: bigint): void {
+    if (version > this.#clock) this.#clock = version
+  }
+
+  flush(version: bigint): void {
+    if (version > this.#flushed) this.#flushed = version
+    for (const [name, { version: own }] of this.items) if (own <= this.#flushed && own > 0n) this.items.delete(name)
+  }
+
+  #tick(): bigint {
+    const epoch = BigInt(this.#route!.epoch) << 44n
+    this.#clock = (this.#clock > epoch ? this.#clock : epoch) + 1n
+    return this.#clock
+  }
+
+  #live(name: string): Held | undefined {
+    return this.items.get(name)
+  }
+
+  #arc(key: Uint8Array): number {
+    const points = this.#route!.points
+    const point = this.point(key)
+    const arc = points.findIndex(end => end >= point)
+    return Math.max(arc, 0)
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Would the simulation notice? Each mutation breaks one rule of the compiled handoff, in a copy, and some seed must fail.
+ * The text to replace must occur exactly once, so that a mutation cannot silently stop mutating.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import t from 'tap'
+import type { history as History } from './handoff.js'
+
+interface Edit {
+  file: string
+  find: string
+  replace: string
+}
+interface Mutation {
+  rule: string
+  edits: Edit[]
+}
+
+const handoff = (name: string, find: string, replace: string): Edit => ({
+  file: `lib/handoff/${name}.js`,
+  find,
+  replace,
+})
+
+const MUTATIONS: Mutation[] = [
+  {
+    rule: 'first touch takes: a node serves a key of an unsettled arc without taking it',
+    edits: [handoff('taker', 'this.#take(key, start, source, waiter);\n        return false', 'return true')],
+  },
+  {
+    rule: 'a source hands over only what it owns: it answers before its own take of an earlier generation has ended',
+    edits: [handoff('source', 'if (this.#taker.acquire(key, before, { owned: handOver, failed }))', 'if (true)')],
+  },
+  {
+    rule: 'a source that has not settled an earlier generation itself says wait',
+    edits: [handoff('source', 'const wait = this.#taker.unsettledBefore(generation)', 'const wait = false')],
+  },
+  {
+    rule: 'what is not confirmed is sent again',
+    edits: [handoff('stream', 'this.confirm(received);\n        return this.#unconfirmed', 'return []')],
+  },
+  {
+    rule: 'a batch that overwrites a newer value: what was seen before is installed again, whatever is held',
+    edits: [
+      handoff('stream', 'if (seq <= this.#seq)\n            return false;', ''),
+      handoff('stream', 'assert(seq === this.#seq + 1', 'assert(true'),
+      handoff('taker', 'ack: state.received.seq });\n        for', 'ack: 0 });\n        for'),
+      handoff('stream', 'this.confirm(received);', ''),
+      {
+        file: 'test/simulation/model-store.js',
+        find: 'held && held.mark >= mark && held.version >= version',
+        replace: 'false',
+      },
+    ],
+  },
+  {
+    rule: 'a copy is sent again to the same incarnation only',
+    edits: [
+      handoff('source', 'state.stream.resume(incarnation, 0);\n            state.walks.clear();', ''),
+      handoff('stream', 'if (incarnation !== this.#incarnation)', 'if (false)'),
+    ],
+  },
+  {
+    rule: 'a higher epoch is loaded before anything else',
+    edits: [handoff('handoff', 'if (epoch <= this.#epoch && !behind)', 'if (true)')],
+  },
+  {
+    rule: 'a walk that changes its way begins again (seed 43)',
+    edits: [handoff('source', 'Object.assign(walk, { pass: 1, cursor: 0 })', 'Object.assign(walk, { pass: 1 })')],
+  },
+  {
+    rule: 'an arc is settled only when the source has nothing left',
+    edits: [handoff('taker', "else if (message.state === 'done')", 'else')],
+  },
+]
+
+const dist = fileURLToPath(new URL('../../', import.meta.url))
+const SEEDS = 200
+
+async function mutated({ edits }: Mutation): Promise<{ run: typeof History; remove: () => void }> {
+  const folder = mkdtempSync(join(tmpdir(), 'continuum-mutation-'))
+  for (const part of ['lib/handoff', 'lib/ketama', 'lib/engine', 'test/simulation']) {
+    mkdirSync(join(folder, part), { recursive: true })
+    cpSync(join(dist, part), join(folder, part), { recursive: true })
+  }
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  symlinkSync(join(dist, '../node_modules'), join(folder, 'node_modules'))
+  for (const { file, find, replace } of edits) {
+    const path = join(folder, file)
+    const text = readFileSync(path, 'utf8')
+    if (text.split(find).length !== 2) throw new Error(`${file} has not exactly one "${find}"`)
+    writeFileSync(
+      path,
+      text.replace(find, () => replace),
+    )
+  }
+  const { history } = await import(pathToFileURL(join(folder, 'test/simulation/handoff.js')).href)
+  return { run: history, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
+
+for (const mutation of MUTATIONS) {
+  t.test(mutation.rule, async t => {
+    const { run, remove } = await mutated(mutation)
+    t.teardown(remove)
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      let violations: string[]
+      try {
+        violations = run(seed, { cuts: true, restarts: seed % 2 === 0 }).violations
+      } catch (error) {
+        violations = [String(error)]
+      }
+      if (violations.length === 0) continue
+      t.pass(`caught by seed ${seed}: ${violations[0]}`)
+      return
+    }
+    t.fail(`no history of ${SEEDS} notices`)
+  })
+}
