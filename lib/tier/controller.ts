@@ -9,7 +9,7 @@
  */
 import { strict as assert } from 'node:assert'
 import { Ring } from '../ketama/index.js'
-import type { NodeStatus } from './store.js'
+import { formatAddress, type NodeStatus } from './store.js'
 import {
   boundedChanges,
   type Change,
@@ -65,12 +65,9 @@ export function takersOf(topology: Topology, before: Servers, after: Servers): n
       servers.map(({ host, port, weight }) => ({ host, port, weight })),
       rule,
     )
-  const gaining = new Set(
-    ringOf(before)
-      .diff(ringOf(after))
-      .map(arc => arc.after),
-  )
-  return after.filter((_, index) => gaining.has(index)).map(server => server.number)
+  const arcs = ringOf(before).diff(ringOf(after))
+  const gaining = new Set(arcs.map(arc => formatAddress({ host: arc.after.host, port: arc.after.port })))
+  return after.filter(server => gaining.has(formatAddress(server))).map(server => server.number)
 }
 
 function finishRunning(topology: Topology): Topology | null {

@@ -1,0 +1,61 @@
+/**
+ * How the commands speak to people: one sentence when something is wrong, the log on stderr, tables. No logic of its own.
+ */
+import pino, { type Logger } from 'pino'
+
+/** What went wrong, in one plain sentence; ends the command with exit code 1. */
+export class Sentence extends Error {}
+
+/** -v shows what happens, -vv every step. Without it only what needs somebody's attention. */
+export function createLog(verbosity: number, name: string): Logger {
+  const level = ['warn', 'info', 'debug'][verbosity] ?? 'trace'
+  return pino({ level, base: { name } }, pino.destination({ dest: 2, sync: true }))
+}
+
+export function say(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+export function complain(text: string): void {
+  process.stderr.write(`continuum: ${text}\n`)
+}
+
+/** Columns as wide as their widest cell; numbers to the right. */
+export function table(head: string[], rows: (string | number)[][]): string {
+  const cells = [head, ...rows.map(row => row.map(String))]
+  const widths = head.map((_, column) => Math.max(...cells.map(row => row[column]?.length ?? 0)))
+  const isNumber = head.map((_, column) => rows.length > 0 && rows.every(row => typeof row[column] === 'number'))
+  const line = (row: string[]) =>
+    row
+      .map((cell, column) => (isNumber[column] ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!)))
+      .join('  ')
+      .trimEnd()
+  return cells.map(line).join('\n')
+}
+
+export function bytesText(bytes: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  let value = bytes
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
+}
+
+/** Ends the process when it is asked to, cleanly and once; also when the pipe to a parent that wanted that closes. */
+export function onEnd(end: () => void, withParent: boolean): void {
+  let ended = false
+  const once = () => {
+    if (ended) return
+    ended = true
+    end()
+  }
+  process.on('SIGINT', once)
+  process.on('SIGTERM', once)
+  if (!withParent) return
+  process.stdin.on('end', once)
+  process.stdin.on('error', once)
+  process.stdin.resume()
+}

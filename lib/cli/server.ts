@@ -1,0 +1,160 @@
+/** `continuum server`: one node. Checks what was asked for, starts it, says when it is ready, ends it when told to. */
+import { type Command, Option } from 'commander'
+import { FLAGS, type FlagValues, parseFlags, type ServerOptions } from '../server/flags.js'
+import { parseAddress, parseStoreUrl } from '../tier/store.js'
+import { WEIGHT_MAX } from '../tier/topology.js'
+import { NODE_ID_PATTERN } from '../tier/validate.js'
+import { idSentence } from '../tier/wishes.js'
+import type { Address } from '../transport/loop.js'
+import { complain, createLog, onEnd, Sentence, say } from './output.js'
+import { needsLoopback, readSecret } from './secret.js'
+
+/** What a node needs to be part of a tier; see NodeOptions of lib/server/node.ts. */
+export interface TierOptions {
+  storeUrl: string
+  nodeId: string
+  weight: number
+  advertise: Address | null
+  peerHost: string
+  peerPort: number
+  dataDir: string | null
+  secret: string | null
+  standby: boolean
+}
+
+interface TierValues {
+  join?: string
+  nodeId?: string
+  weight?: string
+  advertise?: string
+  peerHost?: string
+  peerPort?: string
+  adminPort?: string
+  dataDir?: string
+  peerSecretFile?: string
+  standby?: boolean
+}
+
+interface ServerValues extends TierValues {
+  verbose: number
+  jsonReady?: boolean
+  withParent?: boolean
+}
+
+export function serverCommand(command: Command): void {
+  command.description('run one node: alone it is a memcached replacement, with --join it is part of a tier')
+  for (const flag of FLAGS) {
+    const names = `${flag.short ? `-${flag.short}, ` : ''}--${flag.long}${flag.argument ? ` <${flag.argument}>` : ''}`
+    const option = new Option(names, flag.help)
+    command.addOption(flag.help === undefined ? option.hideHelp() : option)
+  }
+  command
+    .option('-v, --verbose', 'say what happens; repeat for more', (_, before: number) => before + 1, 0)
+    .option('--join <store url>', 'topology store of the tier to join, embedded://host:port')
+    .option('--node-id <id>', 'name of this node in the tier')
+    .option('--weight <n>', 'share of the ring; 0 makes a router (default: 1)')
+    .option('--advertise <host:port>', 'address that clients use (default: the listening one)')
+    .option('--peer-host <host>', 'address that other nodes use (default: 127.0.0.1)')
+    .option('--peer-port <port>', 'port for other nodes (default: any free one)')
+    .option('--data-dir <dir>', 'where this node keeps what it must remember')
+    .option('--peer-secret-file <file>', 'secret that peers share; without one only loopback is used')
+    .option('--standby', 'join without keys, wait for tier reweight')
+    .addOption(new Option('--admin-port <port>').hideHelp())
+    .option('--json-ready', 'print the ready line as JSON')
+    .action((_: unknown, self: Command) => runServer(self))
+}
+
+async function runServer(command: Command): Promise<void> {
+  const values = command.opts<ServerValues>()
+  const parsed = parseFlags(flagValues(command))
+  if (!parsed.ok) throw new Sentence(parsed.sentence)
+  const log = createLog(values.verbose, values.nodeId ?? 'server')
+  const server = parsed.options
+  const tier = tierOptions(values, sentence => log.warn(sentence))
+  const { startNode } = await import('../server/node.js')
+  const node = await startNode({ server, tier, log }).catch((error: unknown) => {
+    throw error instanceof Error && error.constructor !== TypeError ? new Sentence(error.message) : error
+  })
+  node.onFatal(sentence => {
+    complain(sentence)
+    process.exit(1)
+  })
+  const { clientPort, peerPort, dataPort, loop, why } = node
+  say(
+    values.jsonReady
+      ? JSON.stringify({ clientPort, peerPort, dataPort, loop, why })
+      : `continuum server: node ${tier ? `${tier.nodeId} ` : ''}ready on ${placeText(server, clientPort)} (loop ${loop}: ${why})`,
+  )
+  onEnd(() => void node.stop().finally(() => process.exit(0)), values.withParent === true)
+}
+
+function placeText({ listen }: ServerOptions, port: number): string {
+  return listen.includes(':') ? `[${listen}]:${port}` : `${listen}:${port}`
+}
+
+function flagValues(command: Command): FlagValues {
+  const values: FlagValues = {}
+  for (const option of command.options) {
+    if (option.long) values[option.long.slice(2)] = command.getOptionValue(option.attributeName()) as FlagValues[string]
+  }
+  return values
+}
+
+/** Null without --join; the other words of a tier make no sense alone. */
+export function tierOptions(values: TierValues, warn: (sentence: string) => void): TierOptions | null {
+  if (values.adminPort !== undefined) throw new Sentence(`--admin-port ${values.adminPort}: there is no admin page yet`)
+  if (values.join === undefined) {
+    const stray = Object.entries({
+      '--node-id': values.nodeId,
+      '--weight': values.weight,
+      '--advertise': values.advertise,
+      '--peer-host': values.peerHost,
+      '--peer-port': values.peerPort,
+      '--data-dir': values.dataDir,
+      '--peer-secret-file': values.peerSecretFile,
+      '--standby': values.standby,
+    }).find(([, value]) => value !== undefined)
+    if (stray) throw new Sentence(`${stray[0]} needs --join: a node alone is in no tier`)
+    return null
+  }
+  const store = parseStoreUrl(values.join)
+  if (!store.ok) throw new Sentence(store.sentence)
+  if (values.nodeId === undefined) throw new Sentence('--join needs --node-id: the name of this node in the tier')
+  if (!NODE_ID_PATTERN.test(values.nodeId)) throw new Sentence(idSentence(values.nodeId))
+  const secret = readSecret(values.peerSecretFile, warn)
+  const peerHost = values.peerHost ?? '127.0.0.1'
+  needsLoopback('--peer-host', peerHost, secret)
+  return {
+    storeUrl: values.join,
+    nodeId: values.nodeId,
+    weight: weightNumber('--weight', values.weight ?? '1'),
+    advertise: advertised(values.advertise),
+    peerHost,
+    peerPort: portNumber('--peer-port', values.peerPort ?? '0'),
+    dataDir: values.dataDir ?? null,
+    secret,
+    standby: values.standby === true,
+  }
+}
+
+/** A weight as people write it, for --weight and `tier reweight`. */
+export function weightNumber(what: string, text: string): number {
+  const weight = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
+  if (!(weight >= 0 && weight <= WEIGHT_MAX)) {
+    throw new Sentence(`${what} ${text}: must be a whole number from 0 to ${WEIGHT_MAX}`)
+  }
+  return weight
+}
+
+function portNumber(what: string, text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
+  if (!(port >= 0 && port <= 65_535)) throw new Sentence(`${what} ${text}: must be a port from 0 to 65535`)
+  return port
+}
+
+function advertised(text: string | undefined): Address | null {
+  if (text === undefined) return null
+  const address = parseAddress(text)
+  if (!address || address.port === 0) throw new Sentence(`--advertise ${text}: must be host:port`)
+  return address
+}

@@ -1,0 +1,146 @@
+/**
+ * A tier as people and machines see it: the JSON of `tier status` (DESIGN 12), tables, and the progress of a migration as
+ * one line. Pure: documents and statuses in, text out.
+ */
+import { whyWaiting } from '../tier/controller.js'
+import type { MigrationProgress, NodeStatus, Versioned } from '../tier/store.js'
+import { type Change, isSettled, runningChange, type Topology } from '../tier/topology.js'
+import { bytesText, table } from './output.js'
+
+export interface TierView {
+  tier: string
+  epoch: number
+  settled: boolean
+  nodes: { id: string; host: string; port: number; weight: number; state: string; alive: boolean }[]
+  changes: ChangeView[]
+}
+
+export interface ChangeView {
+  id: number
+  kind: Change['kind']
+  node: string
+  weight: number
+  state: Change['state']
+  epoch?: number
+  /** Why a queued change has not started. */
+  waits?: string
+  /** Of a running change: one a node that takes. */
+  migrations?: Migration[]
+}
+
+/** Everything that one node takes because of one change, over all its sources. */
+export interface Migration {
+  node: string
+  settled: boolean
+  arcs: number
+  arcsSettled: number
+  keys: number
+  bytes: number
+  keysPerSec: number
+  bytesPerSec: number
+  fraction: number
+  secondsLeft: number | null
+}
+
+export function tierView({ topology }: Versioned, live: Map<string, NodeStatus>): TierView {
+  const nodes = topology.nodes.map(({ id, host, port, weight, state }) => ({
+    ...{ id, host, port, weight, state },
+    alive: live.has(id),
+  }))
+  const changes = topology.changes.map(change => changeView(topology, change, live))
+  return { tier: topology.tier, epoch: topology.epoch, settled: isSettled(topology), nodes, changes }
+}
+
+function changeView(topology: Topology, change: Change, live: Map<string, NodeStatus>): ChangeView {
+  const { id, kind, node, weight, state, epoch } = change
+  const view: ChangeView = { id, kind, node, weight, state }
+  if (epoch !== undefined) view.epoch = epoch
+  const waits = whyWaiting(topology, change, live)
+  if (waits !== null) view.waits = waits
+  if (state === 'running') view.migrations = migrations(topology, live)
+  return view
+}
+
+/** One a taker of the running change; a taker that has not reported yet has moved nothing. */
+export function migrations(topology: Topology, live: Map<string, NodeStatus>): Migration[] {
+  const running = runningChange(topology)
+  return (running?.takers ?? []).map(number => {
+    const id = topology.nodes.find(node => node.number === number)?.id ?? String(number)
+    const parts = (live.get(id)?.progress ?? []).filter(part => part.epoch === running?.epoch)
+    return migration(id, running?.settled?.includes(number) ?? false, parts)
+  })
+}
+
+function migration(node: string, settled: boolean, parts: MigrationProgress[]): Migration {
+  const sum = (of: (part: MigrationProgress) => number) => parts.reduce((total, part) => total + of(part), 0)
+  const arcs = sum(part => part.arcs)
+  const known = parts.map(part => part.secondsLeft)
+  return {
+    node,
+    settled,
+    arcs,
+    arcsSettled: settled ? arcs : sum(part => part.arcsSettled),
+    keys: sum(part => part.keys),
+    bytes: sum(part => part.bytes),
+    keysPerSec: sum(part => part.keysPerSec),
+    bytesPerSec: sum(part => part.bytesPerSec),
+    fraction: settled ? 1 : arcs === 0 ? 0 : sum(part => part.fraction * part.arcs) / arcs,
+    secondsLeft: settled ? 0 : known.includes(null) || known.length === 0 ? null : Math.max(...(known as number[])),
+  }
+}
+
+export function statusText(view: TierView): string {
+  const word = view.settled ? 'settled' : 'moving keys'
+  const lines = [`tier ${view.tier}, generation ${view.epoch}, ${word}`, '']
+  if (view.nodes.length === 0) lines.push('no nodes yet')
+  else {
+    const rows = view.nodes.map(node => [
+      ...[node.id, `${node.host}:${node.port}`, node.weight],
+      node.weight === 0 && node.state === 'up' ? 'up (router)' : node.state,
+      node.alive ? 'yes' : 'no',
+    ])
+    lines.push(table(['node', 'address', 'weight', 'state', 'alive'], rows))
+  }
+  for (const change of view.changes.filter(one => one.state !== 'done')) {
+    lines.push('', `change ${change.id}: ${changeText(change)}, ${change.waits ?? change.state}`)
+    for (const one of change.migrations ?? []) lines.push(`  ${migrationText(one)}`)
+  }
+  return lines.join('\n')
+}
+
+export function changeText({ kind, node, weight }: { kind: string; node: string; weight: number }): string {
+  return kind === 'drain' ? `drain ${node}` : `${kind} ${node} with weight ${weight}`
+}
+
+export function migrationText(one: Migration): string {
+  const percent = `${Math.floor(one.fraction * 100)}%`
+  return `${one.node}: ${percent}, ${migrationDetail(one)}`
+}
+
+export function migrationDetail(one: Migration): string {
+  const moved = `arcs ${one.arcsSettled}/${one.arcs}, ${one.keys} keys, ${bytesText(one.bytes)}`
+  if (one.settled) return `${moved}, settled`
+  const rate = `${Math.round(one.keysPerSec)} keys/s, ${bytesText(Math.round(one.bytesPerSec))}/s`
+  return `${moved}, ${rate}, ${one.secondsLeft === null ? 'time left unknown' : `${Math.ceil(one.secondsLeft)} s left`}`
+}
+
+export function generationsView(topology: Topology) {
+  const running = runningChange(topology)
+  const idOf = (number: number) => topology.nodes.find(node => node.number === number)?.id ?? String(number)
+  return topology.generations.map(({ epoch, servers }) => ({
+    epoch,
+    state: epoch !== topology.epoch ? 'not retired yet' : running ? 'running' : 'settled',
+    servers: servers.map(({ number, host, port, weight }) => ({ id: idOf(number), host, port, weight })),
+  }))
+}
+
+export function generationsText(topology: Topology): string {
+  const rows = generationsView(topology).flatMap(({ epoch, state, servers }) =>
+    servers.map((server, index) => [
+      ...[index === 0 ? String(epoch) : '', index === 0 ? state : ''],
+      ...[server.id, `${server.host}:${server.port}`, server.weight],
+    ]),
+  )
+  if (rows.length === 0) return `tier ${topology.tier} has no ring yet`
+  return table(['generation', 'state', 'node', 'address', 'weight'], rows)
+}

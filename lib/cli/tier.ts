@@ -1,0 +1,115 @@
+/** `continuum tier status | drain | reweight | generations`: looks at a tier, and writes wishes into its document. */
+import type { Command } from 'commander'
+import type { Topology } from '../tier/topology.js'
+import { type Outcome, withDrain, withReweight } from '../tier/wishes.js'
+import { complain, Sentence, say } from './output.js'
+import { createProgress } from './progress.js'
+import { readSecret } from './secret.js'
+import { weightNumber } from './server.js'
+import { StoreClient } from './store-client.js'
+import { changeText, generationsText, generationsView, statusText, type TierView } from './tier-view.js'
+
+interface TierValues {
+  tier: string
+  json?: boolean
+  peerSecretFile?: string
+  watch?: boolean
+  wait?: boolean
+}
+
+/** A coordinator that is being restarted is waited for; a running change goes on without us in any case. */
+const PATIENCE_MS = 30_000
+
+export function tierCommand(command: Command): void {
+  command.description('look at a tier, change its ring')
+  const sub = (name: string, description: string) =>
+    command
+      .command(name)
+      .description(description)
+      .requiredOption('--tier <store url>', 'topology store, embedded://host:port')
+      .option('--json', 'for machines')
+      .option('--peer-secret-file <file>', 'secret of the tier')
+  sub('status', 'nodes, changes, progress')
+    .option('--watch', 'go on until no change is left')
+    .action((values: TierValues) => withStore(values, store => status(store, values)))
+  sub('drain', 'take a node out of the ring; its keys move to the others')
+    .argument('<id>')
+    .option('--no-wait', 'do not wait until it is done')
+    .action((id: string, values: TierValues) =>
+      withStore(values, store => wish(store, values, topology => withDrain(topology, id))),
+    )
+  sub('reweight', "change a node's share of the ring; 0 drains it")
+    .argument('<id>')
+    .argument('<weight>')
+    .option('--no-wait', 'do not wait until it is done')
+    .action((id: string, text: string, values: TierValues) => {
+      const weight = weightNumber('weight', text)
+      return withStore(values, store => wish(store, values, topology => withReweight(topology, id, weight)))
+    })
+  sub('generations', 'the rings that are not retired').action((values: TierValues) =>
+    withStore(values, async store => {
+      const { topology } = await store.read()
+      say(values.json ? JSON.stringify(generationsView(topology)) : generationsText(topology))
+    }),
+  )
+}
+
+async function withStore(values: TierValues, task: (store: StoreClient) => Promise<void>): Promise<void> {
+  const store = new StoreClient(values.tier, readSecret(values.peerSecretFile, complain))
+  try {
+    await task(store)
+  } finally {
+    store.close()
+  }
+}
+
+async function status(store: StoreClient, values: TierValues): Promise<void> {
+  if (!values.watch) {
+    const view = await store.look()
+    say(values.json ? JSON.stringify(view) : statusText(view))
+    return
+  }
+  const json = values.json === true
+  if (!json) say(statusText(await store.look()))
+  const last = await watchUntil(store, json, view => view.changes.every(change => change.state === 'done'))
+  if (!json) say(`\n${statusText(last)}`)
+}
+
+async function wish(
+  store: StoreClient,
+  values: TierValues,
+  asked: (topology: Topology) => Outcome<{ change: number }>,
+): Promise<void> {
+  const id = await submit(store, asked)
+  const json = values.json === true
+  const isDone = (view: TierView) => (view.changes.find(change => change.id === id)?.state ?? 'done') === 'done'
+  if (values.wait === false) {
+    const view = await store.look()
+    const change = view.changes.find(one => one.id === id)
+    say(json ? JSON.stringify(view) : `change ${id} (${change ? changeText(change) : 'done'}) is asked for`)
+    return
+  }
+  const view = await watchUntil(store, json, isDone)
+  const change = view.changes.find(one => one.id === id)
+  if (!json)
+    say(`change ${id}${change ? ` (${changeText(change)})` : ''} is done: generation ${view.epoch} has settled`)
+}
+
+/** Writes the wish by compare-and-set; somebody else's write in between means: look again. */
+async function submit(store: StoreClient, asked: (topology: Topology) => Outcome<{ change: number }>): Promise<number> {
+  for (;;) {
+    const { revision, topology } = await store.read()
+    const outcome = asked(topology)
+    if (!outcome.ok) throw new Sentence(outcome.sentence)
+    if (outcome.topology === null || (await store.compareAndSet(revision, outcome.topology))) return outcome.change
+  }
+}
+
+async function watchUntil(store: StoreClient, json: boolean, isDone: (view: TierView) => boolean): Promise<TierView> {
+  const progress = createProgress(json)
+  try {
+    return await store.lookUntil(PATIENCE_MS, isDone, view => progress.show(view))
+  } finally {
+    progress.end()
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * memcached's own flags (PROTOCOL D15) as one table: those that this server has, and those that it knows but does not
+ * have, each with its reason, so that nobody believes in an option that does nothing. From text to ServerOptions, or one
+ * sentence. Pure; the command line (lib/cli/server.ts) hands the texts in.
+ */
+
+export interface ServerOptions {
+  /** 0: any free port. */
+  port: number
+  listen: string
+  memoryLimitMb: number
+  threads: number
+  itemSizeMax: number
+  maxConnections: number
+  factor: number
+  chunkSizeMin: number
+  evictions: boolean
+  cas: boolean
+  flush: boolean
+  reqsPerEvent: number
+  backlog: number
+  verbosity: number
+  loop: 'auto' | 'net' | 'epoll'
+}
+
+export interface Flag {
+  short?: string
+  long: string
+  /** Name of its argument; none for a switch. */
+  argument?: string
+  /** For --help; a flag without a text is known but refused. */
+  help?: string
+  /** Why a known flag is refused. */
+  refused?: string
+}
+
+/** One process's items live in one 32-bit address space, beside tables and buffers (DESIGN 5). */
+export const MEMORY_LIMIT_MB_MAX = 3072
+/** Each slab class in use holds a page of 1 MB; below this a class or two would be all there is. */
+export const MEMORY_LIMIT_MB_MIN = 8
+const THREADS_MAX = 64
+const KILO = 1024
+const MEGA = 1024 * 1024
+const ITEM_SIZE_MIN = KILO
+const ITEM_SIZE_MAX = 1024 * MEGA
+
+export const FLAGS: readonly Flag[] = [
+  { short: 'p', long: 'port', argument: 'num', help: 'TCP port to listen on, 0 for any free one (default: 11211)' },
+  { short: 'l', long: 'listen', argument: 'addr', help: 'address to listen on, host or host:port (default: 0.0.0.0)' },
+  { short: 'm', long: 'memory-limit', argument: 'num', help: 'item memory in megabytes (default: 64)' },
+  { short: 'M', long: 'disable-evictions', help: 'answer an error instead of evicting when memory is full' },
+  { short: 'c', long: 'conn-limit', argument: 'num', help: 'max simultaneous connections (default: 1024)' },
+  { short: 't', long: 'threads', argument: 'num', help: 'number of worker threads (default: 4)' },
+  { short: 'I', long: 'max-item-size', argument: 'num', help: 'max item size, 1k to 1024m (default: 1m)' },
+  { short: 'f', long: 'slab-growth-factor', argument: 'num', help: 'chunk size growth factor (default: 1.25)' },
+  { short: 'n', long: 'slab-min-size', argument: 'bytes', help: 'min space for key, value and flags (default: 48)' },
+  { short: 'C', long: 'disable-cas', help: 'do without cas: gets answers 0' },
+  { short: 'F', long: 'disable-flush-all', help: 'turn the flush_all command off' },
+  { short: 'R', long: 'max-reqs-per-event', argument: 'num', help: 'max requests of one event (default: 20)' },
+  { short: 'b', long: 'listen-backlog', argument: 'num', help: 'backlog queue limit (default: 1024)' },
+  { short: 'U', long: 'udp-port', argument: 'num', help: 'only 0: UDP is off' },
+  { short: 'B', long: 'protocol', argument: 'name', help: 'only ascii' },
+  { short: 'o', long: 'extended', argument: 'list', help: 'only maxconns_fast, which is always on' },
+  { short: 's', long: 'unix-socket', argument: 'file', refused: 'unix sockets are not supported yet' },
+  { short: 'a', long: 'unix-mask', argument: 'mask', refused: 'unix sockets are not supported yet' },
+  { short: 'A', long: 'enable-shutdown', refused: 'the shutdown command is not supported yet' },
+  { short: 'd', long: 'daemon', refused: 'a supervisor such as systemd keeps it in the background' },
+  { short: 'u', long: 'user', argument: 'name', refused: 'start it as the user that it should run as' },
+  { short: 'P', long: 'pidfile', argument: 'file', refused: 'a supervisor such as systemd knows the process id' },
+  { short: 'r', long: 'enable-coredumps', refused: 'set the core limit with ulimit before the start' },
+  { short: 'k', long: 'lock-memory', refused: 'memory is not locked' },
+  { short: 'L', long: 'enable-largepages', refused: 'large pages are not supported' },
+  { short: 'D', long: 'stat-prefix', argument: 'char', refused: 'statistics by prefix are not supported yet' },
+  { short: 'S', long: 'enable-sasl', refused: 'SASL belongs to the binary protocol, which is not spoken' },
+  { short: 'Y', long: 'auth-file', argument: 'file', refused: 'authentication is not supported yet' },
+  { short: 'X', long: 'disable-dumping', refused: 'there are no dump commands yet to turn off' },
+  { short: 'W', long: 'disable-watch', refused: 'there is no watch command yet to turn off' },
+  { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
+  { short: 'Z', long: 'enable-ssl', refused: 'TLS is not supported yet' },
+  { short: 'N', long: 'napi-ids', argument: 'num', refused: 'NAPI ids are not supported' },
+  { short: 'i', long: 'license', refused: 'the licence is in the file LICENSE' },
+  { long: 'loop', argument: 'kind', help: 'event loop: auto, net or epoll (default: auto)' },
+]
+
+/** Values by long name: text, or true for a switch, or a number for the repeatable -v. */
+export type FlagValues = Record<string, string | boolean | number | undefined>
+
+export type Parsed<T> = { ok: true; options: T } | { ok: false; sentence: string }
+
+class BadFlag extends Error {}
+
+export function parseFlags(values: FlagValues): Parsed<ServerOptions> {
+  try {
+    for (const flag of FLAGS) {
+      if (flag.refused !== undefined && values[flag.long] !== undefined)
+        throw new BadFlag(`${named(flag)}: ${flag.refused}`)
+    }
+    refuseUnspoken(values)
+    return { ok: true, options: serverOptions(values) }
+  } catch (error) {
+    if (error instanceof BadFlag) return { ok: false, sentence: error.message }
+    throw error
+  }
+}
+
+function serverOptions(values: FlagValues): ServerOptions {
+  const memoryLimitMb = memoryLimit(values['memory-limit'])
+  const place = listenPlace(values.listen)
+  return {
+    port: place.port ?? portNumber(values.port),
+    listen: place.host,
+    memoryLimitMb,
+    threads: whole(values, 'threads', 4, 1, THREADS_MAX),
+    itemSizeMax: itemSize(values['max-item-size'], memoryLimitMb),
+    maxConnections: whole(values, 'conn-limit', 1024, 1, 1_000_000),
+    factor: growthFactor(values['slab-growth-factor']),
+    chunkSizeMin: whole(values, 'slab-min-size', 48, 1, 64 * KILO),
+    evictions: !values['disable-evictions'],
+    cas: !values['disable-cas'],
+    flush: !values['disable-flush-all'],
+    reqsPerEvent: whole(values, 'max-reqs-per-event', 20, 1, 1_000_000),
+    backlog: whole(values, 'listen-backlog', 1024, 1, 65_535),
+    verbosity: typeof values.verbose === 'number' ? values.verbose : 0,
+    loop: loopKind(values.loop),
+  }
+}
+
+/** Flags of memcached of which only one value is true here. */
+function refuseUnspoken(values: FlagValues): void {
+  const { 'udp-port': udp, protocol, extended } = values
+  if (udp !== undefined && udp !== '0') throw new BadFlag(`-U ${udp}: UDP is not supported, only -U 0`)
+  if (protocol !== undefined && protocol !== 'ascii') {
+    throw new BadFlag(`-B ${protocol}: only the ascii protocol is spoken`)
+  }
+  for (const option of typeof extended === 'string' ? extended.split(',') : []) {
+    if (option !== 'maxconns_fast') throw new BadFlag(`-o ${option}: this option is not supported`)
+  }
+}
+
+function named({ short, long }: Flag): string {
+  return short ? `-${short} (--${long})` : `--${long}`
+}
+
+/** `-p 11211` as people name it. */
+function flagText(long: string, value: unknown): string {
+  const short = FLAGS.find(flag => flag.long === long)?.short
+  return `${short ? `-${short}` : `--${long}`} ${String(value)}`
+}
+
+function whole(values: FlagValues, long: string, otherwise: number, min: number, max: number): number {
+  const value = values[long]
+  if (value === undefined) return otherwise
+  const number = /^\d{1,15}$/.test(String(value)) ? Number(value) : Number.NaN
+  if (!(number >= min && number <= max)) {
+    throw new BadFlag(`${flagText(long, value)}: must be a whole number from ${min} to ${max}`)
+  }
+  return number
+}
+
+function memoryLimit(value: FlagValues[string]): number {
+  if (value === undefined) return 64
+  const text = flagText('memory-limit', value)
+  if (!/^\d{1,15}$/.test(String(value))) throw new BadFlag(`${text}: must be a number of megabytes`)
+  const megabytes = Number(value)
+  if (megabytes < MEMORY_LIMIT_MB_MIN) throw new BadFlag(`${text}: too small, give at least ${MEMORY_LIMIT_MB_MIN}`)
+  if (megabytes > MEMORY_LIMIT_MB_MAX) {
+    throw new BadFlag(`${text}: too large, a node holds at most ${MEMORY_LIMIT_MB_MAX}: run more nodes on this machine`)
+  }
+  return megabytes
+}
+
+/** PROTOCOL D2: 1 KiB to 1 GiB, at most half of -m. */
+function itemSize(value: FlagValues[string], memoryLimitMb: number): number {
+  if (value === undefined) return MEGA
+  const text = flagText('max-item-size', value)
+  const match = /^(\d{1,12})([kKmM]?)$/.exec(String(value))
+  const unit = match?.[2]?.toLowerCase()
+  const bytes = match ? Number(match[1]) * (unit === 'k' ? KILO : unit === 'm' ? MEGA : 1) : Number.NaN
+  if (!(bytes >= ITEM_SIZE_MIN && bytes <= ITEM_SIZE_MAX)) throw new BadFlag(`${text}: must be from 1k to 1024m`)
+  if (bytes * 2 > memoryLimitMb * MEGA) throw new BadFlag(`${text}: must be at most half of -m ${memoryLimitMb}`)
+  return bytes
+}
+
+function growthFactor(value: FlagValues[string]): number {
+  if (value === undefined) return 1.25
+  const factor = Number(value)
+  if (!(factor > 1 && factor <= 10)) {
+    throw new BadFlag(`${flagText('slab-growth-factor', value)}: must be greater than 1 and at most 10`)
+  }
+  return factor
+}
+
+/** memcached's tests ask with -1 for any free port; 0, which turns TCP off there, means the same here, as nothing else listens. */
+function portNumber(value: FlagValues[string]): number {
+  if (value === '-1') return 0
+  return whole({ port: value }, 'port', 11_211, 0, 65_535)
+}
+
+function listenPlace(value: FlagValues[string]): { host: string; port: number | null } {
+  if (value === undefined) return { host: '0.0.0.0', port: null }
+  const text = String(value)
+  const wrong = () => new BadFlag(`-l ${text}: must be one address, host or host:port`)
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s,:[\]]+))(?::(\d{1,5}))?$/.exec(text)
+  if (match) {
+    const port = match[3] === undefined ? null : Number(match[3])
+    if (port !== null && port > 65_535) throw wrong()
+    return { host: (match[1] ?? match[2]) as string, port }
+  }
+  if (/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(text)) return { host: text, port: null }
+  throw wrong()
+}
+
+function loopKind(value: FlagValues[string]): ServerOptions['loop'] {
+  if (value === undefined || value === 'auto') return 'auto'
+  if (value === 'net' || value === 'epoll') return value
+  throw new BadFlag(`--loop ${String(value)}: must be auto, net or epoll`)
+}
