@@ -182,12 +182,22 @@ t.test('finished changes are forgotten in the end', async t => {
 t.test('any order of wishes ends settled, with what was asked for, and never skips an epoch', async t => {
   const ids = ['a', 'b', 'c', 'd', 'e']
   const step = fc.record({
-    kind: fc.constantFrom('node', 'drain', 'reweight', 'controller', 'settle', 'alive'),
+    kind: fc.constantFrom(
+      'node',
+      'node',
+      'drain',
+      'reweight',
+      'controller',
+      'controller',
+      'controller',
+      'settle',
+      'alive',
+    ),
     id: fc.constantFrom(...ids),
     weight: fc.integer({ min: 0, max: 3 }),
   })
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), steps => {
+    fc.property(fc.array(step, { minLength: 20, maxLength: 80 }), steps => {
       let tier = emptyTopology('test')
       let live = alive(...ids)
       for (const { kind, id, weight } of steps) {
@@ -221,6 +231,6 @@ t.test('any order of wishes ends settled, with what was asked for, and never ski
         if (weight !== node.weight) throw new Error(`node ${node.id} says ${node.weight}, the ring ${weight}`)
       }
     }),
-    { numRuns: 60 },
+    { numRuns: 100 },
   )
 })
