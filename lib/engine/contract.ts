@@ -177,7 +177,14 @@ export interface EngineApi {
    * `pass` 0 takes only items read since they were stored (the hot ones), 1 takes all. Goes on from `cursor` (0 at first) for at most `buckets` hash buckets
    * or until `bytesMax` are out. Returns the records and the cursor to go on from, -1 at the end of the pass.
    */
-  collect(owner: number, before: number, pass: 0 | 1, cursor: number, buckets: number, bytesMax: number): { records: ItemRecord[]; cursor: number }
+  collect(
+    owner: number,
+    before: number,
+    pass: 0 | 1,
+    cursor: number,
+    buckets: number,
+    bytesMax: number,
+  ): { records: ItemRecord[]; cursor: number }
   /**
    * Keys, with their marks, of what is held with a mark < `before`, whoever owns it; same walking rule as collect, nothing is taken out.
    * For the rare case that several generations are unsettled at once and the current owner is not the next taker.

@@ -1,0 +1,263 @@
+/**
+ * The store's side of handoff (DESIGN 8; lib/engine/contract.ts has the sentences). Called by the control thread, under the
+ * same locks as every request. Records are written to and read from this thread's scratch.
+ *
+ * Record: 0 format (1)   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
+ *        16 seconds to live (u32)   20 bytes (u32)   24 key, value
+ */
+import { hashMask, keyArea, locks, scratch, scratchEnd, stripeMask, turn } from './layout'
+import { lock, unlock } from './locks'
+import { ACTIVE, copy, FETCHED, HEADER, Item, itemAt, keyOf, TOMBSTONE, valueOf } from './item'
+import { bucketAt } from './table'
+import { close, dropHeld, held, lockKey, putAs, putTombstone } from './keys'
+import { isExpired, isFlushed, now, observeVersion } from './clock'
+import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch } from './route'
+import { allocate, discard } from './slab'
+import { md5Word0 } from './md5'
+import { FLUSHED_VERSION } from './layout'
+
+const RECORD_HEADER: u32 = 24
+const FORMAT: u8 = 1
+const RECORD_FETCHED: u8 = 1
+const RECORD_ACTIVE: u8 = 2
+const RECORD_TOMBSTONE: u8 = 4
+const RECORD_EXPIRES: u8 = 8
+
+// Outcomes of install; the host has the words in this order.
+const INSTALLED: u32 = 0
+const KEPT: u32 = 1
+const EXPIRED: u32 = 2
+const NO_MEMORY: u32 = 3
+
+function isDead(item: Item): bool {
+  return !(item.bits & TOMBSTONE) && (isExpired(item) || isFlushed(item))
+}
+
+function recordSize(item: Item): u32 {
+  return RECORD_HEADER + <u32>item.keyLength + (item.bits & TOMBSTONE ? 0 : item.bytes)
+}
+
+function writeRecord(address: u32, to: u32): void {
+  const item = itemAt(address)
+  let bits: u8 = 0
+  if (item.bits & FETCHED) bits |= RECORD_FETCHED
+  if (item.bits & ACTIVE) bits |= RECORD_ACTIVE
+  if (item.exptime) bits |= RECORD_EXPIRES
+  const tombstone = (item.bits & TOMBSTONE) != 0
+  if (tombstone) bits = RECORD_TOMBSTONE
+  store<u8>(to, FORMAT)
+  store<u8>(to, bits, 1)
+  store<u8>(to, item.keyLength, 2)
+  store<u8>(to, 0, 3)
+  store<u32>(to, item.flags, 4)
+  store<u64>(to, item.version, 8)
+  store<u32>(to, item.exptime ? item.exptime - now : 0, 16)
+  store<u32>(to, tombstone ? 0 : item.bytes, 20)
+  copy(to + RECORD_HEADER, keyOf(address), item.keyLength)
+  if (!tombstone) copy(to + RECORD_HEADER + item.keyLength, valueOf(address), item.bytes)
+}
+
+/** Length of the record in scratch; 0: nothing such is held. The key is in the key area. */
+export function handOver(length: u32, before: u32): u32 {
+  enterTurn()
+  lockKey(keyArea, length)
+  let size: u32 = 0
+  if (held && itemAt(held).mark < before) {
+    if (!isDead(itemAt(held))) {
+      size = recordSize(itemAt(held))
+      writeRecord(held, scratch)
+    }
+    dropHeld()
+  }
+  close()
+  leaveTurn()
+  return size
+}
+
+/** The record is in scratch. */
+export function install(mark: u32): u32 {
+  enterTurn()
+  const version = load<u64>(scratch, 8)
+  const bits = load<u8>(scratch, 1)
+  observeVersion(version)
+  lockKey(scratch + RECORD_HEADER, load<u8>(scratch, 2))
+  const outcome = installLocked(version, bits, mark)
+  close()
+  leaveTurn()
+  return outcome
+}
+
+function installLocked(version: u64, bits: u8, mark: u32): u32 {
+  if (version <= load<u64>(FLUSHED_VERSION)) return EXPIRED
+  if (held && itemAt(held).mark >= mark && itemAt(held).version >= version) return KEPT
+  if (bits & RECORD_TOMBSTONE) return putTombstone(version, mark) ? INSTALLED : NO_MEMORY
+  const toLive = load<u32>(scratch, 16)
+  if (bits & RECORD_EXPIRES && !toLive) return EXPIRED
+  const keyLength = <u32>load<u8>(scratch, 2)
+  const bytes = load<u32>(scratch, 20)
+  const address = allocate(HEADER + keyLength + bytes + 2)
+  if (!address) {
+    // What is held is older than the record: it must not be read any more.
+    if (held) dropHeld()
+    return NO_MEMORY
+  }
+  const item = itemAt(address)
+  item.keyLength = <u8>keyLength
+  item.flags = load<u32>(scratch, 4)
+  item.exptime = bits & RECORD_EXPIRES ? now + toLive : 0
+  item.bytes = bytes
+  copy(keyOf(address), scratch + RECORD_HEADER, keyLength)
+  copy(valueOf(address), scratch + RECORD_HEADER + keyLength, bytes)
+  store<u16>(valueOf(address) + bytes, 0x0a0d)
+  putAs(address, version, mark)
+  if (bits & RECORD_FETCHED) item.bits |= FETCHED
+  if (bits & RECORD_ACTIVE) item.bits |= ACTIVE
+  return INSTALLED
+}
+
+export function installAbsent(length: u32, mark: u32): bool {
+  enterTurn()
+  lockKey(keyArea, length)
+  const done = held && itemAt(held).mark >= mark ? true : putTombstone(0, mark)
+  close()
+  leaveTurn()
+  return done
+}
+
+/** -1: nothing. Dead items count: `open` lets them decide as well. */
+export function heldMark(length: u32): i64 {
+  enterTurn()
+  lockKey(keyArea, length)
+  const mark = held ? <i64>itemAt(held).mark : -1
+  close()
+  leaveTurn()
+  return mark
+}
+
+export function currentEpoch(): u32 {
+  enterTurn()
+  const epoch = slotEpoch(currentSlot())
+  leaveTurn()
+  return epoch
+}
+
+export function pointOf(length: u32): u32 {
+  return md5Word0(keyArea, length)
+}
+
+/** Writes point, owner, settled, tenure to the turn block. */
+export function routeOf(length: u32): void {
+  const point = md5Word0(keyArea, length)
+  enterTurn()
+  const slot = currentSlot()
+  const arc = slot ? arcAt(slot, point) : 0
+  store<u32>(turn, point, 64)
+  store<u32>(turn, slot ? arcOwner(slot, arc) : 0, 68)
+  store<u32>(turn, !slot || arcSettled(slot, arc) ? 1 : 0, 72)
+  store<u32>(turn, slot ? arcTenure(slot, arc) : 0, 76)
+  leaveTurn()
+}
+
+// --- walks over the hash table. They answer with the bucket to go on at, the number of buckets at the end, and what they wrote.
+
+function stripeOfBucket(bucket: u32): u32 {
+  return locks + ((bucket & stripeMask) << 2)
+}
+
+function endWalk(cursor: u32, written: u32): u32 {
+  leaveTurn()
+  store<u32>(turn, written, 80)
+  return cursor
+}
+
+export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buckets: u32, bytesMax: u32): u32 {
+  enterTurn()
+  const last = min(hashMask + 1, cursor + buckets)
+  let to = scratch
+  for (let bucket = cursor; bucket < last; bucket++) {
+    const stripe = stripeOfBucket(bucket)
+    lock(stripe)
+    const slot = currentSlot()
+    let link = bucketAt(bucket)
+    while (load<u32>(link)) {
+      const address = load<u32>(link)
+      const item = itemAt(address)
+      const wanted =
+        slot != 0 &&
+        item.mark < before &&
+        (!hotOnly || (item.bits & (FETCHED | TOMBSTONE)) == FETCHED) &&
+        arcOwner(slot, arcOf(slot, keyOf(address), item.keyLength)) == owner
+      if (!wanted) {
+        link = address
+        continue
+      }
+      if (!isDead(item)) {
+        const size = recordSize(item)
+        if (to != scratch && (to - scratch + size > bytesMax || size > scratchEnd - to)) {
+          unlock(stripe)
+          return endWalk(bucket, to - scratch)
+        }
+        writeRecord(address, to)
+        to += size
+      }
+      store<u32>(link, item.hashNext)
+      discard(address)
+    }
+    unlock(stripe)
+    if (to - scratch >= bytesMax) return endWalk(bucket + 1, to - scratch)
+  }
+  return endWalk(last, to - scratch)
+}
+
+/** Writes (mark u32, keyLength u8, key) for each. */
+export function listKeys(before: u32, cursor: u32, buckets: u32): u32 {
+  enterTurn()
+  const last = min(hashMask + 1, cursor + buckets)
+  let to = scratch
+  for (let bucket = cursor; bucket < last; bucket++) {
+    const stripe = stripeOfBucket(bucket)
+    const start = to
+    lock(stripe)
+    let address = load<u32>(bucketAt(bucket))
+    while (address) {
+      const item = itemAt(address)
+      if (item.mark < before) {
+        if (scratchEnd - to < 5 + 256) {
+          unlock(stripe)
+          // A whole bucket more does not fit: it comes with the next call, unless it is the first.
+          return start == scratch ? endWalk(bucket + 1, to - scratch) : endWalk(bucket, start - scratch)
+        }
+        store<u32>(to, item.mark)
+        store<u8>(to, item.keyLength, 4)
+        copy(to + 5, keyOf(address), item.keyLength)
+        to += 5 + <u32>item.keyLength
+      }
+      address = item.hashNext
+    }
+    unlock(stripe)
+  }
+  return endWalk(last, to - scratch)
+}
+
+export function sweepTombstones(cursor: u32, buckets: u32): u32 {
+  enterTurn()
+  const last = min(hashMask + 1, cursor + buckets)
+  for (let bucket = cursor; bucket < last; bucket++) {
+    if (!load<u32>(bucketAt(bucket))) continue
+    const stripe = stripeOfBucket(bucket)
+    lock(stripe)
+    const slot = currentSlot()
+    let link = bucketAt(bucket)
+    while (load<u32>(link)) {
+      const address = load<u32>(link)
+      const item = itemAt(address)
+      const tombstone = (item.bits & TOMBSTONE) != 0
+      if (tombstone && (!slot || arcSettled(slot, arcOf(slot, keyOf(address), item.keyLength)))) {
+        store<u32>(link, item.hashNext)
+        discard(address)
+      } else link = address
+    }
+    unlock(stripe)
+  }
+  return endWalk(last, 0)
+}

@@ -1,0 +1,26 @@
+/** What the host may call (lib/engine/engine.ts is its only caller). One instance a thread, all over one shared memory. */
+import { attachLayout, FLUSH_AT, VERSION_COUNTER } from './layout'
+import { flushVersion, observeVersion, setNow } from './clock'
+import { free } from './slab'
+
+export { runRequests as run, runFinish as finish } from './machine'
+export { collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, pointOf, routeOf, sweepTombstones } from './handoff'
+export { findFreeSlot, switchTo } from './route'
+export { setNow, observeVersion as observe, flushVersion as flush }
+
+export function attach(thread: u32): void {
+  attachLayout(thread)
+}
+
+/** The connection of a value that was being received is gone. */
+export function abandon(handle: u32): void {
+  free(handle)
+}
+
+export function version(): u64 {
+  return atomic.load<u64>(VERSION_COUNTER)
+}
+
+export function flushAt(seconds: u32): void {
+  atomic.store<u32>(FLUSH_AT, seconds)
+}

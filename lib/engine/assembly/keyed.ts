@@ -1,0 +1,126 @@
+/** delete, touch, incr, decr: one key, one line (PROTOCOL D3, D6). */
+import { bump, close, forget, found, open, put, rewritten } from './keys'
+import { copy, HEADER, itemAt, keyOf, valueOf } from './item'
+import { allocate } from './slab'
+import { expiresAt } from './clock'
+import { noreply, advance, out, reply, setNoreply, writeNumber } from './reply'
+import {
+  CMD_TOUCH, count, DECR_HITS, DECR_MISSES, DELETE_HITS, DELETE_MISSES, INCR_HITS, INCR_MISSES, TOUCH_HITS, TOUCH_MISSES
+} from './stats'
+import { lastIsNoreply, number, parseInt32, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize, tokenLength } from './tokens'
+import { describeRequest, DONE, moveTo, refuse } from './turn'
+import { KEY_MAX } from './retrieval'
+
+/** Tokenizes, finds noreply, checks the key. False: answered. */
+function begin(line: u32, end: u32, tokensMin: u32): bool {
+  tokenize(line, end)
+  if (tokenCount >= tokensMin) {
+    setNoreply(lastIsNoreply())
+    if (tokenLength(1) <= KEY_MAX) return true
+  }
+  reply('CLIENT_ERROR bad command line format')
+  return false
+}
+
+function notOurs(line: u32, next: u32): u32 {
+  describeRequest(line, next - line, next - line)
+  return refuse(token(1), tokenLength(1))
+}
+
+export function deleteCommand(line: u32, end: u32, next: u32): u32 {
+  if (begin(line, end, 2)) {
+    if (!open(token(1), tokenLength(1))) return notOurs(line, next)
+    if (found) {
+      forget(true)
+      close()
+      count(DELETE_HITS)
+      reply('DELETED')
+    } else {
+      close()
+      count(DELETE_MISSES)
+      reply('NOT_FOUND')
+    }
+  }
+  moveTo(next)
+  return DONE
+}
+
+export function touchCommand(line: u32, end: u32, next: u32): u32 {
+  if (begin(line, end, 3)) {
+    if (!parseInt32(token(2), tokenLength(2))) reply('CLIENT_ERROR invalid exptime argument')
+    else {
+      const expires = expiresAt(<i32>number)
+      if (!open(token(1), tokenLength(1))) return notOurs(line, next)
+      const hit = found != 0
+      if (hit) {
+        itemAt(found).exptime = expires
+        bump(itemAt(found))
+      }
+      close()
+      count(CMD_TOUCH)
+      count(hit ? TOUCH_HITS : TOUCH_MISSES)
+      reply(hit ? 'TOUCHED' : 'NOT_FOUND')
+    }
+  }
+  moveTo(next)
+  return DONE
+}
+
+export function arithmeticCommand(increment: bool, line: u32, end: u32, next: u32): u32 {
+  if (begin(line, end, 3)) {
+    if (!parseUnsigned(token(2), tokenLength(2), u64.MAX_VALUE)) reply('CLIENT_ERROR invalid numeric delta argument')
+    else {
+      const delta = number
+      if (!open(token(1), tokenLength(1))) return notOurs(line, next)
+      if (found) change(increment, delta)
+      else {
+        count(increment ? INCR_MISSES : DECR_MISSES)
+        reply('NOT_FOUND')
+      }
+      close()
+    }
+  }
+  moveTo(next)
+  return DONE
+}
+
+function change(increment: bool, delta: u64): void {
+  const item = itemAt(found)
+  if (!item.bytes || !parseLooseUnsigned(valueOf(found), item.bytes)) {
+    reply('CLIENT_ERROR cannot increment or decrement non-numeric value')
+    return
+  }
+  count(increment ? INCR_HITS : DECR_HITS)
+  const value = increment ? number + delta : number > delta ? number - delta : 0
+  // The text is made in tx: it is the reply as well.
+  const text = out
+  const length = writeNumber(text, value)
+  if (length <= item.bytes) {
+    copy(valueOf(found), text, length)
+    memory.fill(valueOf(found) + length, 32, item.bytes - length)
+    rewritten()
+  } else if (!replaceValue(text, length)) {
+    reply('SERVER_ERROR out of memory')
+    return
+  }
+  if (noreply) return
+  store<u16>(text + length, 0x0a0d)
+  advance(length + 2)
+}
+
+/** The number outgrew its item: a new one of the exact length; flags and exptime stay. */
+function replaceValue(text: u32, length: u32): bool {
+  const old = itemAt(found)
+  const address = allocate(HEADER + <u32>old.keyLength + length + 2)
+  if (!address) return false
+  const fresh = itemAt(address)
+  fresh.keyLength = old.keyLength
+  fresh.flags = old.flags
+  fresh.exptime = old.exptime
+  fresh.bytes = length
+  copy(keyOf(address), keyOf(found), old.keyLength)
+  copy(valueOf(address), text, length)
+  store<u16>(valueOf(address) + length, 0x0a0d)
+  put(address)
+  return true
+}

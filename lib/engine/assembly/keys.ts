@@ -1,0 +1,202 @@
+/**
+ * One key, opened and closed: every operation on a key happens between `open` and `close`, under its stripe lock, after
+ * the route was looked at (the authority rule of lib/engine/contract.ts). Nobody else reads CURRENT_ROUTE for a decision.
+ */
+import {
+  ACTIVE, copy, FETCHED, hashOf, HEADER, Item, itemAt, keyOf, LINKED, sizeOf, TOMBSTONE
+} from './item'
+import { lock, unlock } from './locks'
+import { find, insert, removeFound, stripeOf } from './table'
+import { arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotSelf, slotUnsettled } from './route'
+import { isExpired, isFlushed, now, tick } from './clock'
+import { allocate, discard, enlist, uncount } from './slab'
+import { BYTES, count, countBy, CURR_ITEMS, EXPIRED_UNFETCHED, GET_EXPIRED, GET_FLUSHED, TOMBSTONES, TOTAL_ITEMS } from './stats'
+import { classAt } from './lru'
+
+export const GO: u32 = 0
+export const FORWARD: u32 = 1
+export const TAKE: u32 = 2
+
+/** Why `open` refused, and where the key lives then. */
+export let verdict: u32 = GO
+export let owner: u32 = 0
+/** Epoch of the table that decided. */
+export let epoch: u32 = 0
+/** What is in the key's place: a live item or a tombstone; 0: nothing. */
+export let held: u32 = 0
+/** The live item; 0: the key is absent. */
+export let found: u32 = 0
+
+let key: u32 = 0
+let keyLength: u32 = 0
+let hash: u32 = 0
+let stripe: u32 = 0
+let slot: u32 = 0
+
+/** Chunks up to this size stay as they are when they become a tombstone. */
+const TOMBSTONE_CHUNK_MAX: u32 = 512
+
+/** True: this node is the authority, the key is locked and `found` tells; `close` it. False: `verdict` says why, nothing is locked. */
+export function open(at: u32, length: u32): bool {
+  lockKey(at, length)
+  if (slot && !isOurs()) {
+    unlock(stripe)
+    return false
+  }
+  found = 0
+  if (held) {
+    const item = itemAt(held)
+    if (item.bits & TOMBSTONE) {
+      if (!slotUnsettled(slot)) dropHeld()
+    } else if (isExpired(item)) {
+      count(GET_EXPIRED)
+      if (!(item.bits & FETCHED)) count(EXPIRED_UNFETCHED)
+      forget(false)
+    } else if (isFlushed(item)) {
+      count(GET_FLUSHED)
+      forget(false)
+    } else found = held
+  }
+  return true
+}
+
+/** Without a look at the route: for handoff, which deals with what is not (or not yet) ours. `found` is not set. */
+export function lockKey(at: u32, length: u32): void {
+  key = at
+  keyLength = length
+  hash = hashOf(at, length)
+  stripe = stripeOf(hash)
+  lock(stripe)
+  slot = currentSlot()
+  epoch = slotEpoch(slot)
+  held = find(at, length, hash)
+}
+
+export function close(): void {
+  unlock(stripe)
+}
+
+/** DESIGN 8: the mark in the item or one look at the arc's state decides. */
+function isOurs(): bool {
+  verdict = GO
+  if (held && itemAt(held).mark == epoch) return true
+  const arc = arcOf(slot, key, keyLength)
+  owner = arcOwner(slot, arc)
+  if (owner != slotSelf(slot)) {
+    verdict = FORWARD
+    return false
+  }
+  if (!arcSettled(slot, arc) && (!held || itemAt(held).mark < arcTenure(slot, arc))) {
+    verdict = TAKE
+    return false
+  }
+  if (held) itemAt(held).mark = epoch
+  return true
+}
+
+/** The key is gone, by a deletion (`written`) or by time. Its absence is remembered while its arc is unsettled. */
+export function forget(written: bool): void {
+  if (slotUnsettled(slot) && !arcSettled(slot, arcOf(slot, key, keyLength))) bury(written)
+  else dropHeld()
+  found = 0
+}
+
+/** Nothing is in the key's place any more. */
+export function dropHeld(): void {
+  removeFound(held)
+  discard(held)
+  held = 0
+}
+
+/** Turns the held item into a tombstone, in a small chunk when there is one. */
+function bury(written: bool): void {
+  const version = written ? tick(epoch) : itemAt(held).version
+  if (classAt(itemAt(held).slabClass).chunkSize > TOMBSTONE_CHUNK_MAX) {
+    const small = makeTombstone(key, keyLength, hash)
+    if (small) {
+      dropHeld()
+      linkTombstone(small, version, epoch)
+      return
+    }
+  }
+  const item = itemAt(held)
+  uncount(item)
+  item.bits |= TOMBSTONE
+  item.bytes = 0
+  item.exptime = 0
+  item.mark = epoch
+  item.version = version
+  countBy(TOMBSTONES, 1)
+}
+
+/** Replaces whatever is held by a tombstone with this version and mark. False: no memory, and nothing is held. */
+export function putTombstone(version: u64, mark: u32): bool {
+  const address = makeTombstone(key, keyLength, hash)
+  if (held) dropHeld()
+  if (!address) return false
+  linkTombstone(address, version, mark)
+  return true
+}
+
+function makeTombstone(at: u32, length: u32, keyHash: u32): u32 {
+  const address = allocate(HEADER + length + 2)
+  if (!address) return 0
+  const item = itemAt(address)
+  item.keyLength = <u8>length
+  item.bytes = 0
+  item.flags = 0
+  item.exptime = 0
+  item.hash = keyHash
+  copy(keyOf(address), at, length)
+  return address
+}
+
+function linkTombstone(address: u32, version: u64, mark: u32): void {
+  const item = itemAt(address)
+  item.version = version
+  item.mark = mark
+  item.time = now
+  item.bits = LINKED | TOMBSTONE
+  countBy(TOMBSTONES, 1)
+  insert(address)
+  enlist(address)
+  held = address
+}
+
+/** A filled item takes the opened key's place, as a write of this epoch. */
+export function put(address: u32): void {
+  putAs(address, tick(epoch), epoch)
+}
+
+export function putAs(address: u32, version: u64, mark: u32): void {
+  if (held) dropHeld()
+  const item = itemAt(address)
+  item.hash = hash
+  item.version = version
+  item.mark = mark
+  item.time = now
+  item.bits = LINKED
+  countBy(CURR_ITEMS, 1)
+  countBy(BYTES, <i64>sizeOf(address))
+  count(TOTAL_ITEMS)
+  insert(address)
+  enlist(address)
+  held = address
+  found = address
+}
+
+/** The found item was written in place. */
+export function rewritten(): void {
+  const item = itemAt(found)
+  item.version = tick(epoch)
+  item.time = now
+}
+
+/** The found item was read: first FETCHED, then ACTIVE (PROTOCOL D15); the lists notice later. */
+// @ts-ignore: decorator
+@inline
+export function bump(item: Item): void {
+  const bits = item.bits
+  if ((bits & (FETCHED | ACTIVE)) != (FETCHED | ACTIVE)) item.bits = bits & FETCHED ? bits | ACTIVE : bits | FETCHED
+  item.time = now
+}

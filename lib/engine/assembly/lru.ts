@@ -1,0 +1,79 @@
+/**
+ * A slab class: its lock, its chunks, and its LRU lists HOT, WARM, COLD (TEMP keeps its place). Every function here runs
+ * under the class's lock.
+ *
+ *   new items -> HOT -- idle --> COLD -> evicted
+ *                 \-- active --> WARM -- idle --> COLD, and an active item of COLD goes to WARM
+ */
+import { classes } from './layout'
+import { Item, itemAt, LIST_MASK, LIST_SHIFT } from './item'
+
+export const HOT: u32 = 0
+export const WARM: u32 = 1
+export const COLD: u32 = 2
+
+@unmanaged
+export class SlabClass {
+  lock: i32
+  chunkSize: u32
+  chunksPerPage: u32
+  freeHead: u32
+  freeCount: u32
+  /** The newest page is cut up as chunks are needed: what was never used is never touched. */
+  carve: u32
+  carveEnd: u32
+  pages: u32
+}
+
+const CLASS_STRIDE_SHIFT: u32 = 8
+/** Four lists of (head, tail, count, unused) follow the fields. */
+const LISTS: u32 = 32
+
+// @ts-ignore: decorator
+@inline
+export function classAt(index: u32): SlabClass {
+  return changetype<SlabClass>(classes + (index << CLASS_STRIDE_SHIFT))
+}
+
+// @ts-ignore: decorator
+@inline
+function listAt(index: u32, list: u32): u32 {
+  return classes + (index << CLASS_STRIDE_SHIFT) + LISTS + (list << 4)
+}
+
+export function listTail(index: u32, list: u32): u32 {
+  return load<u32>(listAt(index, list), 4)
+}
+
+export function listCount(index: u32, list: u32): u32 {
+  return load<u32>(listAt(index, list), 8)
+}
+
+// @ts-ignore: decorator
+@inline
+export function listOf(item: Item): u32 {
+  return <u32>(item.bits & LIST_MASK) >> LIST_SHIFT
+}
+
+export function linkHead(address: u32, list: u32): void {
+  const item = itemAt(address)
+  const at = listAt(item.slabClass, list)
+  const head = load<u32>(at)
+  item.bits = (item.bits & ~LIST_MASK) | <u16>(list << LIST_SHIFT)
+  item.lruPrev = 0
+  item.lruNext = head
+  if (head) itemAt(head).lruPrev = address
+  else store<u32>(at, address, 4)
+  store<u32>(at, address)
+  store<u32>(at, load<u32>(at, 8) + 1, 8)
+}
+
+export function unlinkList(address: u32): void {
+  const item = itemAt(address)
+  const at = listAt(item.slabClass, listOf(item))
+  if (item.lruPrev) itemAt(item.lruPrev).lruNext = item.lruNext
+  else store<u32>(at, item.lruNext)
+  if (item.lruNext) itemAt(item.lruNext).lruPrev = item.lruPrev
+  else store<u32>(at, item.lruPrev, 4)
+  store<u32>(at, load<u32>(at, 8) - 1, 8)
+}

@@ -1,0 +1,168 @@
+/**
+ * get, gets, gat, gats (PROTOCOL D3). The whole line is looked at before its first VALUE is written; a line whose values
+ * do not fit in tx goes on in a later run at the key where it stopped.
+ */
+import { casEnabled } from './layout'
+import { bump, close, found, open } from './keys'
+import { itemAt, keyOf, valueOf } from './item'
+import { hasRoom, out, putByte, putNumber, reply, advance, rollBack } from './reply'
+import { currentSlot } from './route'
+import { CMD_GET, CMD_TOUCH, count, GET_HITS, GET_MISSES, TOUCH_HITS, TOUCH_MISSES } from './stats'
+import { expiresAt } from './clock'
+import { number, parseInt32 } from './tokens'
+import { AT_KEY, describeRequest, DONE, FULL, moveTo, MULTI, refuse, setResume } from './turn'
+
+export const KEY_MAX: u32 = 250
+const SPACE: u8 = 32
+/** "VALUE ", flags, bytes, cas unique, spaces and line ends, END. */
+const FRAME_MAX: u32 = 96
+
+/** The token found last by `nextToken`. */
+let start: u32 = 0
+let length: u32 = 0
+
+/** The token at or after `from`; false at the end of the line. */
+// @ts-ignore: decorator
+@inline
+function nextToken(from: u32, end: u32): bool {
+  while (from < end && load<u8>(from) == SPACE) from++
+  start = from
+  while (from < end && load<u8>(from) != SPACE) from++
+  length = from - start
+  return length != 0
+}
+
+/** The line is [line, end), its first argument begins at or after `first`, the next request at `next`. `resumed`: offset of the key to go on at. */
+export function retrieve(line: u32, end: u32, next: u32, first: u32, withCas: bool, touches: bool, resumed: u32): u32 {
+  let exptime: u32 = 0
+  let keys = first
+  if (touches) {
+    if (!nextToken(first, end)) return bad(next)
+    const at = start
+    const size = length
+    keys = at + size
+    if (!nextToken(keys, end)) return bad(next)
+    if (!parseInt32(at, size)) {
+      reply('CLIENT_ERROR invalid exptime argument')
+      moveTo(next)
+      return DONE
+    }
+    exptime = expiresAt(<i32>number)
+  }
+  const from = resumed ? line + resumed : keys
+  let several = resumed != 0
+  if (!resumed) {
+    if (!nextToken(keys, end)) return bad(next)
+    keys = start
+    if (length > KEY_MAX) return bad(next)
+    let at = start + length
+    while (nextToken(at, end)) {
+      if (length > KEY_MAX) return bad(next)
+      several = true
+      at = start + length
+    }
+    if (several && currentSlot() && !allOurs(keys, end)) return multi(line, keys, next, keys)
+  }
+  return serve(line, end, next, keys, from, several, withCas, touches, exptime)
+}
+
+function serve(
+  line: u32, end: u32, next: u32, keys: u32, from: u32, several: bool, withCas: bool, touches: bool, exptime: u32
+): u32 {
+  const before = out
+  let at = from
+  while (nextToken(at, end)) {
+    if (!open(start, length)) {
+      // The route changed since the line was checked: nothing of what this turn wrote for it counts.
+      rollBack(before)
+      if (several) return multi(line, keys, next, from)
+      describeRequest(line, next - line, next - line)
+      return refuse(start, length)
+    }
+    if (!found) {
+      close()
+      count(touches ? CMD_TOUCH : CMD_GET)
+      count(touches ? TOUCH_MISSES : GET_MISSES)
+    } else {
+      if (!hasRoom(length + itemAt(found).bytes + FRAME_MAX)) {
+        close()
+        setResume(AT_KEY, start - line)
+        return FULL
+      }
+      putValue(withCas)
+      if (touches) itemAt(found).exptime = exptime
+      bump(itemAt(found))
+      close()
+      count(touches ? CMD_TOUCH : CMD_GET)
+      count(touches ? TOUCH_HITS : GET_HITS)
+    }
+    at = start + length
+  }
+  store<u32>(out, 0x0d444e45) // "END\r"
+  store<u8>(out, 10, 4)
+  advance(5)
+  moveTo(next)
+  return DONE
+}
+
+function bad(next: u32): u32 {
+  reply('CLIENT_ERROR bad command line format')
+  moveTo(next)
+  return DONE
+}
+
+function allOurs(keys: u32, end: u32): bool {
+  let at = keys
+  while (nextToken(at, end)) {
+    if (!open(start, length)) return false
+    close()
+    at = start + length
+  }
+  return true
+}
+
+/**
+ * Back to the host: the line from `from` on. Keys before it were answered in an earlier turn; then the words before the keys
+ * are written again right before `from`, over keys that are done with, so that the request is whole where it begins.
+ */
+function multi(line: u32, keys: u32, next: u32, from: u32): u32 {
+  let offset = line
+  if (from != keys) {
+    const words = keys - line
+    offset = from - words
+    memory.copy(offset, line, words)
+    moveTo(offset)
+  }
+  describeRequest(offset, next - offset, next - offset)
+  return MULTI
+}
+
+function putValue(withCas: bool): void {
+  const item = itemAt(found)
+  store<u32>(out, 0x554c4156) // "VALU"
+  store<u16>(out, 0x2045, 4) // "E "
+  advance(6)
+  putRun(keyOf(found), item.keyLength)
+  putByte(SPACE)
+  if (item.flags) putNumber(item.flags)
+  else putByte(48)
+  putByte(SPACE)
+  putNumber(item.bytes)
+  if (withCas) {
+    putByte(SPACE)
+    putNumber(casEnabled ? item.version : 0)
+  }
+  putByte(13)
+  putByte(10)
+  putRun(valueOf(found), item.bytes + 2)
+}
+
+/** Copies in steps of 8, up to 7 bytes too many: `hasRoom` left room for them. */
+function putRun(from: u32, size: u32): void {
+  if (size > 256) {
+    memory.copy(out, from, size)
+  } else {
+    for (let i: u32 = 0; i < size; i += 8) store<u64>(out + i, load<u64>(from + i))
+  }
+  advance(size)
+}

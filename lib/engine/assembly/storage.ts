@@ -1,0 +1,243 @@
+/**
+ * set, add, replace, append, prepend, cas (PROTOCOL D2, D3). The value goes straight into its new item: from the input when
+ * it is all there, else the host receives the rest into the item and calls `finish`.
+ */
+import { casEnabled, itemSizeMax, scratch } from './layout'
+import { copy, HEADER, Item, itemAt, keyOf, valueOf } from './item'
+import { bump, close, forget, found, open, put } from './keys'
+import { allocate, free } from './slab'
+import { expiresAt } from './clock'
+import { noreply, reply, setNoreply, writeNumber } from './reply'
+import { currentSlot } from './route'
+import { CAS_BADVAL, CAS_HITS, CAS_MISSES, CMD_SET, count, STORE_NO_MEMORY, STORE_TOO_LARGE } from './stats'
+import {
+  lastIsNoreply, number, parseInt32, parseLooseSigned, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize, tokenLength
+} from './tokens'
+import { describeFill, describeRequest, DONE, limit, moveTo, refuse, setResume, SWALLOW, swallow, VALUE } from './turn'
+import { KEY_MAX } from './retrieval'
+
+export const SET: u32 = 0
+export const ADD: u32 = 1
+export const REPLACE: u32 = 2
+export const APPEND: u32 = 3
+export const PREPEND: u32 = 4
+export const CAS: u32 = 5
+const NOREPLY: u32 = 256
+const BYTES_MAX: u64 = 2147483645
+
+export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
+  tokenize(line, end)
+  if (tokenCount < 5 || !parseInt32(token(4), tokenLength(4)) || number > BYTES_MAX) {
+    // The data is not swallowed: nobody can know how long it is.
+    reply('CLIENT_ERROR bad command line format')
+    moveTo(next)
+    return DONE
+  }
+  const bytes = <u32>number
+  setNoreply(lastIsNoreply())
+  const key = token(1)
+  const keyLength = tokenLength(1)
+  if (keyLength > KEY_MAX || !parseLooseUnsigned(token(2), tokenLength(2))) return badLine(next, bytes)
+  const flags = <u32>number
+  if (!parseLooseSigned(token(3), tokenLength(3))) return badLine(next, bytes)
+  const exptime = <i32>number
+  let casUnique: u64 = 0
+  if (verb == CAS) {
+    if (!parseUnsigned(token(5), tokenLength(5), u64.MAX_VALUE)) return badLine(next, bytes)
+    casUnique = number
+  }
+  const tooLarge = !sizeAllowed(keyLength, flags, bytes)
+  if (currentSlot()) {
+    // The route is asked before the value is read; it is asked again when the item is linked.
+    if (!open(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
+    close()
+  }
+  const address = tooLarge ? 0 : allocate(HEADER + keyLength + bytes + 2)
+  if (!address) return dropValue(verb, line, next, bytes, tooLarge, key, keyLength)
+  count(CMD_SET)
+  const item = itemAt(address)
+  item.keyLength = <u8>keyLength
+  item.flags = flags
+  item.exptime = expiresAt(exptime)
+  item.bytes = bytes
+  item.version = casUnique
+  item.time = <u32>exptime
+  item.lruNext = verb | (noreply ? NOREPLY : 0)
+  copy(keyOf(address), key, keyLength)
+  return receive(address, line, next, bytes + 2)
+}
+
+/** PROTOCOL D2: memcached's own sizes decide what is too large, not those of our header. */
+function sizeAllowed(keyLength: u32, flags: u32, bytes: u32): bool {
+  return <u64>48 + (casEnabled ? 8 : 0) + keyLength + 1 + (flags ? 4 : 0) + <u64>bytes + 2 <= <u64>itemSizeMax
+}
+
+function badLine(next: u32, bytes: u32): u32 {
+  reply('CLIENT_ERROR bad command line format')
+  swallow(next, bytes + 2)
+  return DONE
+}
+
+/** PROTOCOL D3: a set that failed deletes the old value. */
+function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
+  if (verb == SET) {
+    if (!open(key, keyLength)) {
+      // The key moved since it was looked at.
+      return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
+    }
+    if (found) forget(true)
+    close()
+  }
+  count(tooLarge ? STORE_TOO_LARGE : STORE_NO_MEMORY)
+  if (tooLarge) reply('SERVER_ERROR object too large for cache')
+  else reply('SERVER_ERROR out of memory storing object')
+  swallow(next, bytes + 2)
+  return DONE
+}
+
+/**
+ * The request goes back to the host. A value that is too large travels nowhere: then the request is the line alone, which is
+ * enough for the authority to refuse it and delete the old value, and `resume` swallows the value here.
+ */
+function refuseStorage(line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
+  const lineLength = next - line
+  describeRequest(line, tooLarge ? lineLength : lineLength + bytes + 2, lineLength)
+  if (tooLarge) setResume(SWALLOW, bytes + 2)
+  return refuse(key, keyLength)
+}
+
+function receive(address: u32, line: u32, next: u32, size: u32): u32 {
+  const here = limit - next
+  const value = valueOf(address)
+  if (here < size) {
+    copy(value, next, here)
+    moveTo(limit)
+    describeFill(value + here, size - here, address)
+    return VALUE
+  }
+  copy(value, next, size)
+  const item = itemAt(address)
+  if (!commit(address)) {
+    describeRequest(line, next - line + size, next - line)
+    const stop = refuse(token(1), item.keyLength)
+    free(address)
+    return stop
+  }
+  moveTo(next + size)
+  return DONE
+}
+
+/** The value of `address` is complete. As a turn of its own: on refusal the request is rebuilt in scratch. */
+export function finishValue(address: u32): u32 {
+  setNoreply((itemAt(address).lruNext & NOREPLY) != 0)
+  if (commit(address)) return DONE
+  const stop = rebuild(address)
+  free(address)
+  return stop
+}
+
+/** Applies the command whose item is filled, and frees what it does not keep. False: the key is not ours; nothing was done. */
+function commit(address: u32): bool {
+  const item = itemAt(address)
+  if (load<u16>(valueOf(address) + item.bytes) != 0x0a0d) {
+    reply('CLIENT_ERROR bad data chunk')
+    free(address)
+    return true
+  }
+  const verb = item.lruNext & 255
+  if (!open(keyOf(address), item.keyLength)) return false
+  let kept = false
+  if (verb == SET || (verb == ADD && !found) || (verb == REPLACE && found)) kept = keep(address)
+  else if (verb == CAS) kept = compareAndSet(address, item)
+  else if ((verb == APPEND || verb == PREPEND) && found && join(item, address, verb == PREPEND)) reply('STORED')
+  else {
+    if (verb == ADD) bump(itemAt(found))
+    reply('NOT_STORED')
+  }
+  close()
+  if (!kept) free(address)
+  return true
+}
+
+function keep(address: u32): bool {
+  put(address)
+  reply('STORED')
+  return true
+}
+
+function compareAndSet(address: u32, item: Item): bool {
+  if (!found) {
+    count(CAS_MISSES)
+    reply('NOT_FOUND')
+    return false
+  }
+  if (casEnabled && item.version != 0 && item.version == itemAt(found).version) {
+    count(CAS_HITS)
+    return keep(address)
+  }
+  count(CAS_BADVAL)
+  reply('EXISTS')
+  return false
+}
+
+/** append, prepend: a new item of both values, with the old one's flags and exptime. */
+function join(item: Item, address: u32, before: bool): bool {
+  const old = itemAt(found)
+  const bytes = old.bytes + item.bytes
+  if (!sizeAllowed(item.keyLength, old.flags, bytes)) return false
+  const joined = allocate(HEADER + <u32>item.keyLength + bytes + 2)
+  if (!joined) return false
+  const fresh = itemAt(joined)
+  fresh.keyLength = item.keyLength
+  fresh.flags = old.flags
+  fresh.exptime = old.exptime
+  fresh.bytes = bytes
+  copy(keyOf(joined), keyOf(address), item.keyLength)
+  const first = before ? address : found
+  const second = before ? found : address
+  copy(valueOf(joined), valueOf(first), itemAt(first).bytes)
+  copy(valueOf(joined) + itemAt(first).bytes, valueOf(second), itemAt(second).bytes + 2)
+  put(joined)
+  return true
+}
+
+/** The request as it was sent, in scratch: the key moved while its value was being received. */
+function rebuild(address: u32): u32 {
+  const item = itemAt(address)
+  const verb = item.lruNext & 255
+  let at = scratch
+  at = writeText(at, verbText(verb))
+  const key = at
+  copy(at, keyOf(address), item.keyLength)
+  at = writeText(at + item.keyLength, ' ')
+  at = writeText(at + writeNumber(at, item.flags), ' ')
+  const exptime = <i32>item.time
+  if (exptime < 0) at = writeText(at, '-')
+  at = writeText(at + writeNumber(at, exptime < 0 ? <u64>(-<i64>exptime) : <u64>exptime), ' ')
+  at += writeNumber(at, item.bytes)
+  if (verb == CAS) {
+    at = writeText(at, ' ')
+    at += writeNumber(at, item.version)
+  }
+  if (noreply) at = writeText(at, ' noreply')
+  at = writeText(at, '\r\n')
+  const lineLength = at - scratch
+  copy(at, valueOf(address), item.bytes + 2)
+  describeRequest(scratch, lineLength + item.bytes + 2, lineLength)
+  return refuse(key, item.keyLength)
+}
+
+function verbText(verb: u32): string {
+  if (verb == SET) return 'set '
+  if (verb == ADD) return 'add '
+  if (verb == REPLACE) return 'replace '
+  if (verb == APPEND) return 'append '
+  return verb == PREPEND ? 'prepend ' : 'cas '
+}
+
+function writeText(to: u32, text: string): u32 {
+  const from = changetype<usize>(text)
+  const length = <u32>text.length
+  for (let i: u32 = 0; i < length; i++) store<u8>(to + i, load<u8>(from + (i << 1)))
+  return to + length
+}

@@ -1,0 +1,382 @@
+/**
+ * The engine's host side: makes the arena, and wraps one wasm instance a thread as EngineApi (contract.ts has the meaning of
+ * every call). Numbers and byte ranges in, numbers and byte ranges out; knows no socket, no clock, no other node.
+ *
+ * How a connection is served (test/engine/driver.ts does it in forty lines):
+ *
+ *   bytes -> rx -- run(offset, length, resume) --> done    keep input from `consumed` on; it is the start of a line
+ *                                             --> full    send tx; run again from `consumed`, with turn.resume
+ *                                             --> value   all input is used up; receive fillLength bytes at fillOffset, then finish(handle)
+ *                                             --> others  the request at requestOffset is the host's; its input is `requestLength` bytes from `consumed`
+ *
+ * - turn.resume goes into the next run of the same connection after *every* stop, forward and take included: a value that is
+ *   too large travels nowhere, so then requestLength is the line alone and resume swallows the value here.
+ * - After stop.full in a retrieval line, `consumed` stands at the line's start: keep the whole line until it is done.
+ * - After stop.multi the request is what lies at requestOffset (its first keys may have been answered in an earlier turn).
+ * - An item that is being filled counts for nobody until `finish`; `abandon` gives its chunk back.
+ * - finish: a request that must go elsewhere is rebuilt in scratch, so scratch must not be filled by the host meanwhile.
+ */
+import { readFileSync } from 'node:fs'
+import type {
+  Arena,
+  EngineApi,
+  EngineOptions,
+  Installed,
+  ItemRecord,
+  Range,
+  Routed,
+  RouteTable,
+  Turn,
+} from './contract.js'
+import { Stop } from './contract.js'
+import { computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
+import { checkRecord, recordLength } from './record.js'
+
+/** In the order of lib/engine/assembly/stats.ts. Append only. */
+const ENGINE_COUNTERS = [
+  ...[
+    'cmd_get',
+    'cmd_set',
+    'cmd_flush',
+    'cmd_touch',
+    'cmd_meta',
+    'get_hits',
+    'get_misses',
+    'get_expired',
+    'get_flushed',
+  ],
+  ...['delete_misses', 'delete_hits', 'incr_misses', 'incr_hits', 'decr_misses', 'decr_hits', 'cas_misses', 'cas_hits'],
+  ...['cas_badval', 'touch_hits', 'touch_misses', 'store_too_large', 'store_no_memory', 'bytes', 'curr_items'],
+  ...[
+    'total_items',
+    'evictions',
+    'reclaimed',
+    'expired_unfetched',
+    'evicted_unfetched',
+    'evicted_active',
+    'tombstones',
+  ],
+]
+
+/** What the host counts through `count`. Append only. */
+const HOST_COUNTERS = [
+  ...['curr_connections', 'total_connections', 'bytes_read', 'bytes_written', 'rejected_connections'],
+  ...['forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused', 'conn_yields'],
+  ...['hops_refused', 'requests_dropped'],
+]
+
+/** Where they lie in a thread's area (lib/engine/assembly/layout.ts): 64-bit integers, then the host's as doubles. */
+const COUNTERS = 256
+const HOST_COUNTERS_AT = COUNTERS + 64 * 8
+const HOST_COUNTERS_MAX = 64
+const TURN = 64
+const KEY = 2048
+const KEY_MAX = 250
+const RESUME_KIND = 2 ** 32
+
+/** The words of the turn block (lib/engine/assembly/turn.ts). */
+const Word = {
+  ...{ consumed: 1, txLength: 2, resumeKind: 3, resumeValue: 4, requestOffset: 5, requestLength: 6, lineLength: 7 },
+  ...{ keyOffset: 8, keyLength: 9, owner: 10, noreply: 11, epoch: 12, fillOffset: 13, fillLength: 14, handle: 15 },
+  ...{ point: 16, pointOwner: 17, settled: 18, tenure: 19, written: 20 },
+} as const
+
+const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no memory']
+
+/** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
+interface Wasm {
+  attach(thread: number): void
+  run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
+  finish(handle: number, txStart: number): number
+  abandon(handle: number): void
+  setNow(seconds: number): void
+  findFreeSlot(): number
+  switchTo(slot: number): void
+  currentEpoch(): number
+  pointOf(keyLength: number): number
+  routeOf(keyLength: number): void
+  heldMark(keyLength: number): bigint
+  handOver(keyLength: number, before: number): number
+  install(mark: number): number
+  installAbsent(keyLength: number, mark: number): number
+  collect(owner: number, before: number, hot: number, cursor: number, buckets: number, bytesMax: number): number
+  listKeys(before: number, cursor: number, buckets: number): number
+  sweepTombstones(cursor: number, buckets: number): number
+  version(): bigint
+  observe(version: bigint): void
+  flush(version: bigint): void
+  flushAt(seconds: number): void
+}
+
+let compiled: WebAssembly.Module | null = null
+
+function compile(): WebAssembly.Module {
+  compiled ??= new WebAssembly.Module(readFileSync(new URL('./engine.wasm', import.meta.url)))
+  return compiled
+}
+
+/** Throws an Error with one plain sentence when the options do not fit. */
+export function createArena(options: EngineOptions): Arena {
+  const full = fullOptions(options)
+  const { wasmPages } = computeLayout(full)
+  const memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
+  initialise(memory, full, false)
+  return { memory, module: compile(), options: full }
+}
+
+/** The same memory for a new life: everything stored and counted is gone. Nobody may be using the arena. */
+export function resetArena(arena: Arena): void {
+  initialise(arena.memory, arena.options, true)
+}
+
+/** Instances hold nothing but addresses and the time, so lives of one arena may share them. */
+const instances = new WeakMap<WebAssembly.Memory, Wasm[]>()
+
+function instanceOf(arena: Arena, thread: number): Wasm {
+  const known = instances.get(arena.memory) ?? []
+  instances.set(arena.memory, known)
+  known[thread] ??= new WebAssembly.Instance(arena.module, {
+    env: {
+      memory: arena.memory,
+      abort: () => {
+        throw new Error('the engine met a state that cannot be')
+      },
+    },
+  }).exports as unknown as Wasm
+  return known[thread]
+}
+
+export class Engine implements EngineApi {
+  readonly arena: Arena
+  readonly bytes: Uint8Array
+  readonly rx: Range
+  readonly tx: Range
+  readonly scratch: Range
+  readonly turn: Turn
+  readonly #wasm: Wasm
+  readonly #layout: Layout
+  readonly #words: Uint32Array
+  readonly #hostCounters: Float64Array
+  readonly #keyAt: number
+
+  constructor(arena: Arena, thread: number) {
+    const { options, memory } = arena
+    if (!(thread >= 0 && thread <= options.threads)) throw new Error(`the arena has no place for thread ${thread}`)
+    this.arena = arena
+    this.bytes = new Uint8Array(memory.buffer)
+    this.#layout = computeLayout(options)
+    const area = threadArea(this.#layout, thread)
+    this.rx = { offset: area.rx, length: RX_BYTES }
+    this.tx = { offset: area.tx, length: this.#layout.txBytes }
+    this.scratch = { offset: area.scratch, length: this.#layout.txBytes }
+    this.#keyAt = area.base + KEY
+    this.#words = new Uint32Array(memory.buffer, area.base + TURN, 32)
+    this.#hostCounters = new Float64Array(memory.buffer, area.base + HOST_COUNTERS_AT, HOST_COUNTERS_MAX)
+    this.turn = {
+      ...{ stop: Stop.done, consumed: 0, txLength: 0, resume: 0, requestOffset: 0, requestLength: 0, lineLength: 0 },
+      ...{ keyOffset: 0, keyLength: 0, owner: 0, noreply: 0, epoch: 0, fillOffset: 0, fillLength: 0, handle: 0 },
+    }
+    this.#wasm = instanceOf(arena, thread)
+    this.#wasm.attach(thread)
+  }
+
+  setTime(unixSeconds: number): void {
+    this.#wasm.setNow(Math.max(1, Math.floor(unixSeconds)))
+  }
+
+  run(offset: number, length: number, resume: number, txStart = 0, one = false): Turn {
+    const kind = Math.floor(resume / RESUME_KIND)
+    const stop = this.#wasm.run(offset, length, kind, resume % RESUME_KIND, txStart, one ? 1 : 0)
+    return this.#readTurn(stop as Stop)
+  }
+
+  finish(handle: number, txStart = 0): Turn {
+    return this.#readTurn(this.#wasm.finish(handle, txStart) as Stop)
+  }
+
+  abandon(handle: number): void {
+    this.#wasm.abandon(handle)
+  }
+
+  #readTurn(stop: Stop): Turn {
+    const turn = this.turn
+    const words = this.#words
+    turn.stop = stop
+    turn.consumed = words[Word.consumed]!
+    turn.txLength = words[Word.txLength]!
+    const kind = words[Word.resumeKind]!
+    turn.resume = kind === 0 ? 0 : kind * RESUME_KIND + words[Word.resumeValue]!
+    if (stop === Stop.done || stop === Stop.full || stop === Stop.close) return turn
+    turn.requestOffset = words[Word.requestOffset]!
+    turn.requestLength = words[Word.requestLength]!
+    turn.lineLength = words[Word.lineLength]!
+    turn.keyOffset = words[Word.keyOffset]!
+    turn.keyLength = words[Word.keyLength]!
+    turn.owner = words[Word.owner]!
+    turn.noreply = words[Word.noreply]!
+    turn.epoch = words[Word.epoch]!
+    turn.fillOffset = words[Word.fillOffset]!
+    turn.fillLength = words[Word.fillLength]!
+    turn.handle = words[Word.handle]!
+    return turn
+  }
+
+  // --- ownership
+
+  publish(table: RouteTable): boolean {
+    const { points, owners, tenures, settled } = table
+    const pointsMax = this.arena.options.routePointsMax
+    if (points.length === 0 || points.length > pointsMax) {
+      throw new Error(`a route table of ${points.length} points does not fit: 1 to ${pointsMax} do`)
+    }
+    const slot = this.#wasm.findFreeSlot() >>> 0
+    if (slot === 0) return false
+    const buffer = this.arena.memory.buffer
+    const at = slot + this.#layout.routePoints
+    let unsettled = 0
+    for (let arc = 0; arc < settled.length; arc++) {
+      if (settled[arc] === 0 && owners[arc] === table.self) unsettled = 1
+    }
+    new Uint32Array(buffer, slot, 4).set([table.epoch, table.self, points.length, unsettled])
+    new Uint32Array(buffer, at, points.length).set(points)
+    new Uint32Array(buffer, at + pointsMax * 4, tenures.length).set(tenures)
+    new Uint16Array(buffer, at + pointsMax * 8, owners.length).set(owners)
+    this.bytes.set(settled, at + pointsMax * 10)
+    this.#wasm.switchTo(slot)
+    return true
+  }
+
+  publishAlone(): void {
+    this.#wasm.switchTo(0)
+  }
+
+  epoch(): number {
+    return this.#wasm.currentEpoch() >>> 0
+  }
+
+  route(key: Uint8Array): Routed {
+    this.#wasm.routeOf(this.#putKey(key))
+    const words = this.#words
+    return {
+      point: words[Word.point]!,
+      owner: words[Word.pointOwner]!,
+      settled: words[Word.settled] !== 0,
+      tenure: words[Word.tenure]!,
+    }
+  }
+
+  point(key: Uint8Array): number {
+    return this.#wasm.pointOf(this.#putKey(key)) >>> 0
+  }
+
+  held(key: Uint8Array): number {
+    return Number(this.#wasm.heldMark(this.#putKey(key)))
+  }
+
+  handOver(key: Uint8Array, before: number): ItemRecord | null {
+    const length = this.#wasm.handOver(this.#putKey(key), before)
+    return length === 0 ? null : this.bytes.slice(this.scratch.offset, this.scratch.offset + length)
+  }
+
+  install(record: ItemRecord, mark: number): Installed {
+    checkRecord(record)
+    if (record.length > this.scratch.length) return 'no memory'
+    this.bytes.set(record, this.scratch.offset)
+    return INSTALLED[this.#wasm.install(mark)]!
+  }
+
+  installAbsent(key: Uint8Array, mark: number): boolean {
+    return this.#wasm.installAbsent(this.#putKey(key), mark) !== 0
+  }
+
+  collect(owner: number, before: number, pass: 0 | 1, cursor: number, buckets: number, bytesMax: number) {
+    const next = this.#wasm.collect(owner, before, pass === 0 ? 1 : 0, cursor, buckets, Math.min(bytesMax, 2 ** 31))
+    const records: ItemRecord[] = []
+    const end = this.scratch.offset + this.#words[Word.written]!
+    for (let at = this.scratch.offset; at < end; ) {
+      const length = recordLength(this.bytes, at)
+      records.push(this.bytes.slice(at, at + length))
+      at += length
+    }
+    return { records, cursor: this.#cursor(next) }
+  }
+
+  keys(before: number, cursor: number, buckets: number) {
+    const next = this.#wasm.listKeys(before, cursor, buckets)
+    const keys: { key: Uint8Array; mark: number }[] = []
+    const start = this.scratch.offset
+    const view = new DataView(this.arena.memory.buffer, start, this.#words[Word.written]!)
+    for (let at = 0; at < view.byteLength; ) {
+      const end = at + 5 + view.getUint8(at + 4)
+      keys.push({ key: this.bytes.slice(start + at + 5, start + end), mark: view.getUint32(at, true) })
+      at = end
+    }
+    return { keys, cursor: this.#cursor(next) }
+  }
+
+  sweepTombstones(cursor: number, buckets: number): number {
+    return this.#cursor(this.#wasm.sweepTombstones(cursor, buckets))
+  }
+
+  buckets(): number {
+    return this.#layout.buckets
+  }
+
+  #cursor(next: number): number {
+    return next >>> 0 >= this.#layout.buckets ? -1 : next >>> 0
+  }
+
+  #putKey(key: Uint8Array): number {
+    if (key.length === 0 || key.length > KEY_MAX) throw new Error(`a key of ${key.length} bytes is no key`)
+    this.bytes.set(key, this.#keyAt)
+    return key.length
+  }
+
+  // --- versions
+
+  version(): bigint {
+    return BigInt.asUintN(64, this.#wasm.version())
+  }
+
+  observe(version: bigint): void {
+    this.#wasm.observe(version)
+  }
+
+  flush(version: bigint): void {
+    this.#wasm.flush(version)
+  }
+
+  flushAt(unixSeconds: number): void {
+    this.#wasm.flushAt(Math.max(0, Math.floor(unixSeconds)))
+  }
+
+  // --- figures
+
+  stats(): Map<string, bigint> {
+    const { buffer } = this.arena.memory
+    const threads = this.arena.options.threads + 1
+    const engine = new BigInt64Array(ENGINE_COUNTERS.length)
+    const host = new Float64Array(HOST_COUNTERS.length)
+    for (let thread = 0; thread < threads; thread++) {
+      const { base } = threadArea(this.#layout, thread)
+      const counters = new BigInt64Array(buffer, base + COUNTERS, engine.length)
+      const hosts = new Float64Array(buffer, base + HOST_COUNTERS_AT, host.length)
+      for (let i = 0; i < engine.length; i++) engine[i]! += counters[i]!
+      for (let i = 0; i < host.length; i++) host[i]! += hosts[i]!
+    }
+    const { memoryLimitMb } = this.arena.options
+    return new Map<string, bigint>([
+      ...ENGINE_COUNTERS.map((name, index): [string, bigint] => [name, engine[index]!]),
+      ...HOST_COUNTERS.map((name, index): [string, bigint] => [name, BigInt(host[index]!)]),
+      ['limit_maxbytes', BigInt(memoryLimitMb) * 1048576n],
+      ['hash_power_level', BigInt(Math.log2(this.#layout.buckets))],
+      ['hash_bytes', BigInt(this.#layout.buckets * 4)],
+    ])
+  }
+
+  count(name: string, by: number): void {
+    const index = HOST_COUNTERS.indexOf(name)
+    if (index < 0) throw new Error(`no counter is called "${name}"`)
+    this.#hostCounters[index]! += by
+  }
+}
