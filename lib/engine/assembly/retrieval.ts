@@ -49,11 +49,11 @@ export function retrieve(line: u32, end: u32, next: u32, first: u32, withCas: bo
     }
     exptime = expiresAt(<i32>number)
   }
+  if (!nextToken(keys, end)) return bad(next)
+  keys = start
   const from = resumed ? line + resumed : keys
   let several = resumed != 0
   if (!resumed) {
-    if (!nextToken(keys, end)) return bad(next)
-    keys = start
     if (length > KEY_MAX) return bad(next)
     let at = start + length
     while (nextToken(at, end)) {

@@ -1,0 +1,38 @@
+/** One of the threads of threads.test.ts: counts, and stores values of which every byte is the same, in sizes that keep evicting. */
+import { strict as assert } from 'node:assert'
+import { parentPort, workerData } from 'node:worker_threads'
+import type { Arena } from '../../lib/engine/contract.js'
+import { Engine } from '../../lib/engine/engine.js'
+import { Driver, random, START } from './driver.js'
+
+const ROUNDS = 2000
+const KEYS = 40
+
+function hammer(arena: Arena, thread: number): number {
+  const engine = new Engine(arena, thread)
+  engine.setTime(START)
+  const driver = new Driver(engine)
+  const next = random(thread + 1)
+  let counted = 0
+  for (let round = 0; round < ROUNDS; round++) {
+    const letter = String.fromCharCode(97 + Math.floor(next() * 26))
+    const size = Math.floor(10 ** (next() * 5.2))
+    const name = `k${Math.floor(next() * KEYS)}`
+    let sent = ''
+    for (let i = 0; i < 20; i++) sent += `incr counter 1\r\nincr c${Math.floor(next() * 5)} 1 noreply\r\n`
+    sent += `set ${name} 0 0 ${size}\r\n${letter.repeat(size)}\r\n`
+    for (let i = 0; i < 10; i++) sent += `get k${Math.floor(next() * KEYS)}\r\n`
+    sent += `set f${thread}.${round} 0 0 5000\r\n${letter.repeat(5000)}\r\n`
+    sent += `delete k${Math.floor(next() * KEYS)}\r\nadd x${name} 0 0 3\r\n${letter.repeat(3)}\r\nappend x${name} 0 0 1\r\n${letter}\r\n`
+    const answer = driver.send(sent)
+    counted += 20
+    for (const match of answer.matchAll(/VALUE (\S+) 0 (\d+)\r\n([a-z]*)\r\n/g)) {
+      const [, key, bytes, text] = match
+      assert.equal(text!.length, Number(bytes), `${key} is torn`)
+      assert.equal(text, text!.charAt(0).repeat(Number(bytes)), `${key} is mixed`)
+    }
+  }
+  return counted
+}
+
+parentPort!.postMessage(hammer(workerData.arena, workerData.thread))
