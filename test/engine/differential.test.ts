@@ -27,7 +27,9 @@ function installed(): boolean {
 async function start(directory: string): Promise<{ child: ChildProcess; socket: Socket }> {
   const file = join(directory, 'port')
   const env = { ...process.env, MEMCACHED_PORT_FILENAME: file }
-  const child = spawn('memcached', ['-l', '127.0.0.1', '-p', '-1', '-U', '0', '-u', 'root', '-m', '64'], { env })
+  // Its background threads hold items for a moment, and then it does not write numbers in place.
+  const quiet = ['-t', '1', '-o', 'no_lru_maintainer,no_lru_crawler']
+  const child = spawn('memcached', ['-l', '127.0.0.1', '-p', '-1', '-U', '0', '-u', 'root', ...quiet], { env })
   while (!existsSync(file)) await new Promise(resolve => setTimeout(resolve, 10))
   const port = Number(/TCP INET: (\d+)/.exec(readFileSync(file, 'latin1'))![1])
   const socket = createConnection(port, '127.0.0.1')
