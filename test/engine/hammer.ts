@@ -1,4 +1,4 @@
-/** One of the threads of threads.test.ts: counts, and stores values of which every byte is the same, in sizes that keep evicting. */
+/** The threads of threads.test.ts. `mixed` counts and stores values of which every byte is the same; `moving` counts where it may. */
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Arena } from '../../lib/engine/contract.js'
@@ -8,7 +8,7 @@ import { Driver, random, START } from './driver.js'
 const ROUNDS = 2000
 const KEYS = 40
 
-function hammer(arena: Arena, thread: number): number {
+function mixed(arena: Arena, thread: number): number {
   const engine = new Engine(arena, thread)
   engine.setTime(START)
   const driver = new Driver(engine)
@@ -23,7 +23,8 @@ function hammer(arena: Arena, thread: number): number {
     sent += `set ${name} 0 0 ${size}\r\n${letter.repeat(size)}\r\n`
     for (let i = 0; i < 10; i++) sent += `get k${Math.floor(next() * KEYS)}\r\n`
     sent += `set f${thread}.${round} 0 0 5000\r\n${letter.repeat(5000)}\r\n`
-    sent += `delete k${Math.floor(next() * KEYS)}\r\nadd x${name} 0 0 3\r\n${letter.repeat(3)}\r\nappend x${name} 0 0 1\r\n${letter}\r\n`
+    sent += `delete k${Math.floor(next() * KEYS)}\r\nadd x${name} 0 0 3\r\n${letter.repeat(3)}\r\n`
+    sent += `append x${name} 0 0 1\r\n${letter}\r\n`
     const answer = driver.send(sent)
     counted += 20
     for (const match of answer.matchAll(/VALUE (\S+) 0 (\d+)\r\n([a-z]*)\r\n/g)) {
@@ -35,4 +36,27 @@ function hammer(arena: Arena, thread: number): number {
   return counted
 }
 
-parentPort!.postMessage(hammer(workerData.arena, workerData.thread))
+/** Adds and increments wherever the engine says that this node is the authority; how often it was, until `stop` is set. */
+function moving(arena: Arena, thread: number, stop: Int32Array): number[] {
+  const engine = new Engine(arena, thread)
+  engine.setTime(START)
+  const driver = new Driver(engine, () => 'ELSEWHERE\r\n')
+  const next = random(thread + 1)
+  const counted = new Array<number>(KEYS).fill(0)
+  while (Atomics.load(stop, 0) === 0) {
+    const keys = Array.from({ length: 50 }, () => Math.floor(next() * KEYS))
+    const answers = driver.send(keys.map(key => `incr k${key} 1\r\nget k${key} k0\r\n`).join('')).split('\r\n')
+    let at = 0
+    for (const key of keys) {
+      const answer = answers[at++]!
+      assert.notEqual(answer, 'NOT_FOUND', 'no counter is ever absent')
+      if (answer !== 'ELSEWHERE') counted[key]!++
+      while (answers[at] !== 'END' && answers[at] !== 'ELSEWHERE') at++
+      at++
+    }
+  }
+  return counted
+}
+
+const { job, arena, thread, stop } = workerData
+parentPort!.postMessage(job === 'mixed' ? mixed(arena, thread) : moving(arena, thread, new Int32Array(stop)))

@@ -1,32 +1,34 @@
-/** Two worker threads over one arena, on the same few keys: totals are exact, nothing is torn. */
+/** Two worker threads over one arena, on the same few keys: totals are exact, nothing is torn, also while keys leave and come back. */
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
+import type { Arena, ItemRecord, RouteTable } from '../../lib/engine/contract.js'
 import { Engine } from '../../lib/engine/engine.js'
 import { Driver, START, smallArena } from './driver.js'
 
-t.test('two threads on the same keys', async t => {
+function hammers<Result>(job: string, arena: Arena, stop = new SharedArrayBuffer(4)): Promise<Result[]> {
+  const one = (thread: number) =>
+    new Promise<Result>((resolve, reject) => {
+      const worker = new Worker(new URL('./hammer.js', import.meta.url), { workerData: { job, arena, thread, stop } })
+      worker.once('message', resolve)
+      worker.once('error', reject)
+    })
+  return Promise.all([one(0), one(1)])
+}
+
+const numberOf = (driver: Driver, name: string) => Number(/\r\n(\d+) *\r\n/.exec(driver.send(`get ${name}\r\n`))?.[1])
+
+t.test('the same keys', async t => {
   const arena = smallArena({ memoryLimitMb: 8 })
   const engine = new Engine(arena, 2)
   engine.setTime(START)
   const driver = new Driver(engine)
-  // A counter is touched all the time, so that it is never evicted.
-  for (const name of ['counter', 'c0', 'c1', 'c2', 'c3', 'c4'])
-    driver.send(`set ${name} 0 0 1\r\n0\r\nget ${name} ${name}\r\n`)
-  const counted = await Promise.all(
-    [0, 1].map(
-      thread =>
-        new Promise<number>((resolve, reject) => {
-          const worker = new Worker(new URL('./hammer.js', import.meta.url), { workerData: { arena, thread } })
-          worker.once('message', resolve)
-          worker.once('error', reject)
-        }),
-    ),
-  )
-  const total = counted[0]! + counted[1]!
-  t.equal(Number(/\r\n(\d+) *\r\n/.exec(driver.send('get counter\r\n'))?.[1]), total)
-  const parts = [0, 1, 2, 3, 4].map(i => Number(/\r\n(\d+) *\r\n/.exec(driver.send(`get c${i}\r\n`))?.[1]))
+  for (const name of ['counter', 'c0', 'c1', 'c2', 'c3', 'c4']) driver.send(`set ${name} 0 0 1\r\n0\r\n`)
+  const [first, second] = await hammers<number>('mixed', arena)
+  const total = first! + second!
+  t.equal(numberOf(driver, 'counter'), total)
+  const parts = [0, 1, 2, 3, 4].map(i => numberOf(driver, `c${i}`))
   t.equal(
-    parts.reduce((a, b) => a + b),
+    parts.reduce((sum, part) => sum + part),
     total,
   )
   const stats = engine.stats()
@@ -39,4 +41,49 @@ t.test('two threads on the same keys', async t => {
     cursor = step.cursor
   }
   t.equal(BigInt(items), stats.get('curr_items'), 'the figures agree with what is there')
+})
+
+t.test('keys that leave and come back: every increment counts once', async t => {
+  const arena = smallArena({ memoryLimitMb: 8 })
+  const engine = new Engine(arena, 2)
+  engine.setTime(START)
+  const driver = new Driver(engine, () => 'ELSEWHERE\r\n')
+  const half = (epoch: number, owner: number, settled: number): RouteTable => ({
+    ...{ epoch, self: 1, points: Uint32Array.of(2 ** 31, 2 ** 32 - 1), owners: Uint16Array.of(1, owner) },
+    ...{ tenures: Uint32Array.of(1, epoch), settled: Uint8Array.of(1, settled) },
+  })
+  engine.publish(half(1, 1, 1))
+  for (let i = 0; i < 40; i++) driver.send(`set k${i} 0 0 8\r\n1       \r\n`)
+  const stop = new SharedArrayBuffer(4)
+  const publish = (table: RouteTable) => {
+    while (!engine.publish(table)) {
+      // Some thread is still inside a turn that began three tables ago.
+    }
+  }
+  const hammered = hammers<number[]>('moving', arena, stop)
+  let moved = 0
+  let epoch = 1
+  const enough = () => moved > 5000 && engine.stats().get('incr_hits')! > 20_000n
+  while (!enough()) {
+    publish(half(++epoch, 2, 1))
+    const away: ItemRecord[] = []
+    for (let cursor = 0; cursor >= 0; ) {
+      const step = engine.collect(2, epoch, 1, cursor, 4000, 300)
+      away.push(...step.records)
+      cursor = step.cursor
+    }
+    publish(half(++epoch, 1, 0))
+    for (const record of away) engine.install(record, epoch)
+    publish(half(epoch, 1, 1))
+    moved += away.length
+    if (epoch % 20 === 1) await new Promise(resolve => setImmediate(resolve))
+  }
+  Atomics.store(new Int32Array(stop), 0, 1)
+  const [first, second] = await hammered
+  t.ok(epoch > 10, `${moved} keys moved, in ${epoch} epochs`)
+  for (let i = 0; i < 40; i++) {
+    const expected = 1 + first![i]! + second![i]!
+    if (numberOf(driver, `k${i}`) !== expected) t.equal(numberOf(driver, `k${i}`), expected, `k${i}`)
+  }
+  t.ok(first!.concat(second!).every(count => count > 0))
 })
