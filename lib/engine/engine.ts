@@ -1,20 +1,24 @@
 /**
- * The engine's host side: makes the arena, and wraps one wasm instance a thread as EngineApi (contract.ts has the meaning of
- * every call). Numbers and byte ranges in, numbers and byte ranges out; knows no socket, no clock, no other node.
+ * The engine's host side: makes the arena, and wraps one wasm instance a thread as EngineApi (contract.ts has the
+ * meaning of every call). Numbers and byte ranges in and out; knows no socket, no clock, no other node.
  *
  * How a connection is served (test/engine/driver.ts does it in forty lines):
  *
- *   bytes -> rx -- run(offset, length, resume) --> done    keep input from `consumed` on; it is the start of a line
- *                                             --> full    send tx; run again from `consumed`, with turn.resume
- *                                             --> value   all input is used up; receive fillLength bytes at fillOffset, then finish(handle)
- *                                             --> others  the request at requestOffset is the host's; its input is `requestLength` bytes from `consumed`
+ *   bytes -> rx -- run(offset, length, resume) --> done    keep input from `consumed` on: the start of a line
+ *                                              --> full    send tx; run again from `consumed`
+ *                                              --> value   all input is used up; receive fillLength bytes at
+ *                                                          fillOffset, then finish(handle)
+ *                                              --> others  the request at requestOffset is the host's; in the input
+ *                                                          it is the requestLength bytes from `consumed`
  *
- * - turn.resume goes into the next run of the same connection after *every* stop, forward and take included: a value that is
- *   too large travels nowhere, so then requestLength is the line alone and resume swallows the value here.
+ * - turn.resume goes into the next run of the same connection after *every* stop, forward and take included: a value
+ *   that is too large travels nowhere, so then requestLength is the line alone and resume swallows the value here.
  * - After stop.full in a retrieval line, `consumed` stands at the line's start: keep the whole line until it is done.
- * - After stop.multi the request is what lies at requestOffset (its first keys may have been answered in an earlier turn).
+ * - After stop.multi the request is what lies at requestOffset: keys before it were answered in an earlier turn.
  * - An item that is being filled counts for nobody until `finish`; `abandon` gives its chunk back.
- * - finish: a request that must go elsewhere is rebuilt in scratch, so scratch must not be filled by the host meanwhile.
+ * - finish: a request that must go elsewhere is rebuilt in scratch, so the host must not keep anything there.
+ * - `one` on the line alone of such a too large value is right: the answer is the refusal, the old value is deleted.
+ *   Then, and for every request run on its own, the resume of that run is dropped.
  */
 import { readFileSync } from 'node:fs'
 import type {

@@ -22,6 +22,7 @@ const THREAD_HEAD = 4096
 const ROUTE_SLOTS = 4
 const ITEM_HEADER = 48
 const MEGABYTE = 1 << 20
+const PAGE_SIZE = MEGABYTE
 const BYTES_PER_BUCKET = 128
 /** -I: PROTOCOL D2. */
 const ITEM_SIZE_MIN = 1024
@@ -34,7 +35,6 @@ export interface Layout {
   words: number[]
   chunkSizes: number[]
   classes: number
-  pageSize: number
   threadAreas: number
   threadStride: number
   txBytes: number
@@ -77,16 +77,17 @@ function refuse(options: Required<EngineOptions>): string | null {
   return null
 }
 
-/** Sizes as memcached's: by the factor, 8-byte aligned; the last class is a whole page. */
-function chunkSizesOf({ growthFactor, chunkSizeMin }: Required<EngineOptions>, pageSize: number): number[] {
+/** Sizes as memcached's: by the factor, 8-byte aligned; the last class is a whole page, or the largest item if that is more. */
+function chunkSizesOf({ growthFactor, chunkSizeMin, itemSizeMax }: Required<EngineOptions>): number[] {
   const sizes: number[] = []
+  const largest = Math.max(PAGE_SIZE, align(itemSizeMax, 8))
   let size = ITEM_HEADER + chunkSizeMin
-  while (sizes.length < CLASSES_MAX - 1 && align(size, 8) <= pageSize / growthFactor) {
+  while (sizes.length < CLASSES_MAX - 1 && align(size, 8) <= largest / growthFactor) {
     const aligned = align(size, 8)
     if (aligned !== sizes.at(-1)) sizes.push(aligned)
     size = aligned * growthFactor
   }
-  sizes.push(pageSize)
+  sizes.push(largest)
   return sizes
 }
 
@@ -95,11 +96,10 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   if (refused) throw new Error(refused)
   const { memoryLimitMb, itemSizeMax, routePointsMax, versionText } = options
   const threads = options.threads + 1
-  const pageSize = align(Math.max(MEGABYTE, itemSizeMax), 8)
-  const chunkSizes = chunkSizesOf(options, pageSize)
-  const pageLimit = Math.floor((memoryLimitMb * MEGABYTE) / pageSize)
-  // A class that has no page may take one beyond -m.
-  const pagesMax = pageLimit + chunkSizes.length
+  const chunkSizes = chunkSizesOf(options)
+  const pageLimit = (memoryLimitMb * MEGABYTE) / PAGE_SIZE
+  // A class that has no page may take one beyond -m; larger chunks than a page take a run of pages each.
+  const pagesMax = chunkSizes.reduce((sum, size) => sum + Math.ceil(size / PAGE_SIZE), pageLimit)
   const buckets = 2 ** Math.ceil(Math.log2(Math.max(STRIPES, (memoryLimitMb * MEGABYTE) / BYTES_PER_BUCKET)))
 
   const locks = CONTROL + CONTROL_BYTES
@@ -112,7 +112,7 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const routeStride = align(routePoints + routePointsMax * 11, 64)
   const hash = align(routes + ROUTE_SLOTS * routeStride, 4096)
   const pages = hash + buckets * 4
-  const end = align(pages + pagesMax * pageSize + 65536, 65536)
+  const end = align(pages + pagesMax * PAGE_SIZE + 65536, 65536)
   if (end > ADDRESSABLE) {
     const more = `run more nodes on this machine, for instance ${Math.ceil(memoryLimitMb / 2048)} with -m 2048`
     throw new Error(`-m ${memoryLimitMb} does not fit in one node, which can address 4 GiB in all: ${more}`)
@@ -121,10 +121,10 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const words = [
     ...[1, threads, STRIPES - 1, locks, classes, chunkSizes.length, threadAreas, threadStride],
     ...[RX_BYTES, txBytes, txBytes, routes, routeStride, ROUTE_SLOTS, routePointsMax, hash, buckets - 1],
-    ...[pages, pageSize, pageLimit, pagesMax, itemSizeMax, switches, versionText.length],
+    ...[pages, PAGE_SIZE, pageLimit, pagesMax, itemSizeMax, switches, versionText.length],
   ]
   return {
-    ...{ words, chunkSizes, classes, pageSize, threadAreas, threadStride, txBytes, routes, routeStride, routePoints },
+    ...{ words, chunkSizes, classes, threadAreas, threadStride, txBytes, routes, routeStride, routePoints },
     ...{ hash, buckets, wasmPages: end / 65536 },
   }
 }
@@ -150,7 +150,7 @@ export function initialise(memory: WebAssembly.Memory, options: Required<EngineO
   layout.chunkSizes.forEach((chunkSize, index) => {
     const slabClass = new Uint32Array(memory.buffer, layout.classes + index * CLASS_STRIDE, 8)
     slabClass[1] = chunkSize
-    slabClass[2] = Math.floor(layout.pageSize / chunkSize)
+    slabClass[2] = Math.max(1, Math.floor(PAGE_SIZE / chunkSize))
   })
 }
 

@@ -60,6 +60,17 @@ t.test('values of every size fit in a full cache', async t => {
   t.pass('all stored, all read')
 })
 
+t.test('items larger than a page', async t => {
+  const driver = alone({ memoryLimitMb: 64, itemSizeMax: 8 << 20 })
+  for (let i = 0; i < 40; i++) {
+    const size = 7_000_000 - i * 150_000
+    t.equal(driver.send(`set k${i} 0 0 ${size}\r\n${String(i % 10).repeat(size)}\r\n`), 'STORED\r\n')
+    t.match(driver.send(`get k${i}\r\n`), new RegExp(`^VALUE k${i} 0 ${size}\r\n${i % 10}+\r\nEND\r\n$`))
+  }
+  t.ok(driver.engine.stats().get('bytes')! < 128n << 20n)
+  t.equal(store(driver, 'small'), 'STORED\r\n')
+})
+
 t.test('append and incr in a full class', async t => {
   const driver = alone({ memoryLimitMb: 2 })
   for (let i = 0; i < 3000; i++) store(driver, `k${i}`)

@@ -2,6 +2,7 @@
  * Who is the authority for a key, and what leaves and enters the store when that changes (DESIGN 8): route tables, marks,
  * tombstones, takes, batches. Two arenas play two nodes.
  */
+import { strict as assert } from 'node:assert'
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import type { RouteTable, Turn } from '../../lib/engine/contract.js'
@@ -29,7 +30,7 @@ interface Node {
 function node(table: RouteTable, time = START): Node {
   const engine = new Engine(smallArena(), 2)
   engine.setTime(time)
-  t.ok(engine.publish(table))
+  assert(engine.publish(table))
   const stops: Node['stops'] = []
   const driver = new Driver(engine, (turn, request) => {
     stops.push({ turn: { ...turn }, request })

@@ -1,6 +1,7 @@
 /**
  * Time and versions. The seconds are what the host last said; there is no clock here. A version is (epoch, counter) in
- * 20 + 44 bits, a Lamport clock shared by all threads (DESIGN 1): alone, epoch is 0 and it counts 1, 2, 3 like memcached's cas.
+ * 20 + 44 bits, a Lamport clock shared by all threads (DESIGN 1): alone, epoch is 0 and it counts 1, 2, 3 like
+ * memcached's cas.
  */
 import { FLUSH_AT, FLUSHED_VERSION, STARTED_AT, VERSION_COUNTER } from './layout'
 import { Item } from './item'

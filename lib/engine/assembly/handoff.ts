@@ -1,5 +1,6 @@
 /**
- * The store's side of handoff (DESIGN 8; lib/engine/contract.ts has the sentences). Called by the control thread, under the
+ * The store's side of handoff (DESIGN 8; lib/engine/contract.ts has the sentences). Called by the control thread, under
+ * the
  * same locks as every request. Records are written to and read from this thread's scratch.
  *
  * Record: 0 format (1)   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
@@ -158,7 +159,7 @@ export function routeOf(length: u32): void {
   leaveTurn()
 }
 
-// --- walks over the hash table. They answer with the bucket to go on at, the number of buckets at the end, and what they wrote.
+// --- walks over the hash table. They answer with the bucket to go on at, which at the end is the number of buckets.
 
 function stripeOfBucket(bucket: u32): u32 {
   return locks + ((bucket & stripeMask) << 2)

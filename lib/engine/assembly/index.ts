@@ -1,10 +1,14 @@
-/** What the host may call (lib/engine/engine.ts is its only caller). One instance a thread, all over one shared memory. */
+/**
+ * What the host may call (lib/engine/engine.ts is its only caller). One instance a thread, all over one shared memory.
+ */
 import { attachLayout, FLUSH_AT, VERSION_COUNTER } from './layout'
 import { flushVersion, observeVersion, setNow } from './clock'
 import { free } from './slab'
 
 export { runRequests as run, runFinish as finish } from './machine'
-export { collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, pointOf, routeOf, sweepTombstones } from './handoff'
+export {
+  collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, pointOf, routeOf, sweepTombstones
+} from './handoff'
 export { findFreeSlot, switchTo } from './route'
 export { setNow, observeVersion as observe, flushVersion as flush }
 

@@ -69,7 +69,10 @@ export function sizeOf(address: u32): u32 {
   return HEADER + <u32>item.keyLength + item.bytes + 2
 }
 
-/** Not for the ring (that is md5): for the hash table and the locks. Reads up to 7 bytes behind the key and ignores them. */
+/**
+ * Not for the ring (that is md5): for the hash table and the locks. Reads up to 7 bytes behind the key and ignores
+ * them.
+ */
 export function hashOf(key: u32, length: u32): u32 {
   let hash: u64 = 0x9e3779b97f4a7c15 ^ <u64>length
   while (length >= 8) {

@@ -7,7 +7,9 @@ import { noreply, advance, out, reply, setNoreply, writeNumber } from './reply'
 import {
   CMD_TOUCH, count, DECR_HITS, DECR_MISSES, DELETE_HITS, DELETE_MISSES, INCR_HITS, INCR_MISSES, TOUCH_HITS, TOUCH_MISSES
 } from './stats'
-import { lastIsNoreply, number, parseInt32, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize, tokenLength } from './tokens'
+import {
+  lastIsNoreply, number, parseInt32, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize, tokenLength
+} from './tokens'
 import { describeRequest, DONE, moveTo, refuse } from './turn'
 import { KEY_MAX } from './retrieval'
 

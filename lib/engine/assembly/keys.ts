@@ -1,16 +1,17 @@
 /**
  * One key, opened and closed: every operation on a key happens between `open` and `close`, under its stripe lock, after
- * the route was looked at (the authority rule of lib/engine/contract.ts). Nobody else reads CURRENT_ROUTE for a decision.
+ * the route was looked at (the authority rule of lib/engine/contract.ts). Nobody else reads CURRENT_ROUTE for a
+ * decision.
  */
-import {
-  ACTIVE, copy, FETCHED, hashOf, HEADER, Item, itemAt, keyOf, LINKED, sizeOf, TOMBSTONE
-} from './item'
+import { ACTIVE, copy, FETCHED, hashOf, HEADER, Item, itemAt, keyOf, LINKED, sizeOf, TOMBSTONE } from './item'
 import { lock, unlock } from './locks'
 import { find, insert, removeFound, stripeOf } from './table'
 import { arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotSelf, slotUnsettled } from './route'
 import { isExpired, isFlushed, now, tick } from './clock'
 import { allocate, discard, enlist, uncount } from './slab'
-import { BYTES, count, countBy, CURR_ITEMS, EXPIRED_UNFETCHED, GET_EXPIRED, GET_FLUSHED, TOMBSTONES, TOTAL_ITEMS } from './stats'
+import {
+  BYTES, count, countBy, CURR_ITEMS, EXPIRED_UNFETCHED, GET_EXPIRED, GET_FLUSHED, TOMBSTONES, TOTAL_ITEMS
+} from './stats'
 import { classAt } from './lru'
 
 export const GO: u32 = 0
@@ -36,7 +37,10 @@ let slot: u32 = 0
 /** Chunks up to this size stay as they are when they become a tombstone. */
 const TOMBSTONE_CHUNK_MAX: u32 = 512
 
-/** True: this node is the authority, the key is locked and `found` tells; `close` it. False: `verdict` says why, nothing is locked. */
+/**
+ * True: this node is the authority, the key is locked and `found` tells; `close` it. False: `verdict` says why, nothing
+ * is locked.
+ */
 export function open(at: u32, length: u32): bool {
   lockKey(at, length)
   if (slot && !isOurs()) {
@@ -198,5 +202,5 @@ export function rewritten(): void {
 export function bump(item: Item): void {
   const bits = item.bits
   if ((bits & (FETCHED | ACTIVE)) != (FETCHED | ACTIVE)) item.bits = bits & FETCHED ? bits | ACTIVE : bits | FETCHED
-  item.time = now
+  if (item.time != now) item.time = now
 }

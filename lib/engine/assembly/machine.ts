@@ -10,8 +10,13 @@ import { retrieve } from './retrieval'
 import { currentSlot, enterTurn, leaveTurn } from './route'
 import { expiresAt, flushVersion, now } from './clock'
 import { CMD_FLUSH, count } from './stats'
-import { findNewline, isWord, lastIsNoreply, number, parseInt32, parseUnsigned, token, tokenCount, tokenize, tokenLength } from './tokens'
-import { AT_KEY, CLOSE, describeRequest, DONE, endTurn, FRESH, FULL, limit, moveTo, position, setInput, setResume, SLOW, SWALLOW, swallow } from './turn'
+import {
+  findNewline, isWord, lastIsNoreply, number, parseInt32, parseUnsigned, token, tokenCount, tokenize, tokenLength
+} from './tokens'
+import {
+  AT_KEY, CLOSE, describeRequest, DONE, endTurn, FRESH, FULL, limit, moveTo, position, setInput, setResume, SLOW,
+  SWALLOW, swallow
+} from './turn'
 
 /** PROTOCOL D1: more than this without a line end closes the connection, unless it is a get. */
 const LINE_MAX: u32 = 2048

@@ -1,5 +1,6 @@
 /**
- * Word 0 (little endian) of the md5 of a key: its position on the ring. RFC 1321; keys are at most 250 bytes, so five blocks.
+ * Word 0 (little endian) of the md5 of a key: its position on the ring. RFC 1321; keys are at most 250 bytes, so five
+ * blocks.
  */
 import { md5Block } from './layout'
 import { copy } from './item'

@@ -1,5 +1,6 @@
 /**
- * Replies, appended to this thread's tx. `noreply` is the present request's: it silences every `reply`, errors included (PROTOCOL D3).
+ * Replies, appended to this thread's tx. `noreply` is the present request's: it silences every `reply`, errors included
+ * (PROTOCOL D3).
  */
 import { tx, txEnd } from './layout'
 import { copy } from './item'

@@ -1,5 +1,6 @@
 /**
- * get, gets, gat, gats (PROTOCOL D3). The whole line is looked at before its first VALUE is written; a line whose values
+ * get, gets, gat, gats (PROTOCOL D3). The whole line is looked at before its first VALUE is written; a line whose
+ * values
  * do not fit in tx goes on in a later run at the key where it stopped.
  */
 import { casEnabled } from './layout'
@@ -32,7 +33,10 @@ function nextToken(from: u32, end: u32): bool {
   return length != 0
 }
 
-/** The line is [line, end), its first argument begins at or after `first`, the next request at `next`. `resumed`: offset of the key to go on at. */
+/**
+ * The line is [line, end), its first argument begins at or after `first`, the next request at `next`. `resumed`: offset
+ * of the key to go on at.
+ */
 export function retrieve(line: u32, end: u32, next: u32, first: u32, withCas: bool, touches: bool, resumed: u32): u32 {
   let exptime: u32 = 0
   let keys = first
@@ -122,7 +126,8 @@ function allOurs(keys: u32, end: u32): bool {
 }
 
 /**
- * Back to the host: the line from `from` on. Keys before it were answered in an earlier turn; then the words before the keys
+ * Back to the host: the line from `from` on. Keys before it were answered in an earlier turn; then the words before the
+ * keys
  * are written again right before `from`, over keys that are done with, so that the request is whole where it begins.
  */
 function multi(line: u32, keys: u32, next: u32, from: u32): u32 {

@@ -10,7 +10,8 @@ import { classAt, COLD, HOT, linkHead, listCount, listTail, SlabClass, unlinkLis
 import { remove, stripeOf } from './table'
 import { isExpired, isFlushed } from './clock'
 import {
-  BYTES, count, countBy, CURR_ITEMS, EVICTED_ACTIVE, EVICTED_UNFETCHED, EVICTIONS, EXPIRED_UNFETCHED, RECLAIMED, TOMBSTONES
+  BYTES, count, countBy, CURR_ITEMS, EVICTED_ACTIVE, EVICTED_UNFETCHED, EVICTIONS, EXPIRED_UNFETCHED, RECLAIMED,
+  TOMBSTONES
 } from './stats'
 
 /** Items looked at for one allocation at most; the last quarter spares nobody. */
@@ -22,7 +23,10 @@ const BUSY_MAX: u32 = 8
 const HOT_PERCENT: u32 = 20
 const WARM_PERCENT: u32 = 40
 
-/** Smallest class whose chunks hold `size` bytes. The host made the last class a whole page, which holds every size D2 allows. */
+/**
+ * Smallest class whose chunks hold `size` bytes. The host made the last class a whole page, which holds every size D2
+ * allows.
+ */
 export function classFor(size: u32): u32 {
   let low: u32 = 0
   let high: u32 = classCount - 1
@@ -114,10 +118,12 @@ function push(slabs: SlabClass, address: u32): void {
 
 /** Beyond -m a class gets one page if it has none, as in memcached: otherwise it could store nothing at all. */
 function addPage(slabs: SlabClass): bool {
+  // Chunks larger than a page get a run of pages each.
+  const run = (slabs.chunkSize + pageSize - 1) / pageSize
   lock(PAGE_LOCK)
   const used = load<u32>(PAGES_USED)
-  const granted = used < pagesMax && (used < pageLimit || slabs.pages == 0)
-  if (granted) store<u32>(PAGES_USED, used + 1)
+  const granted = used + run <= pagesMax && (used + run <= pageLimit || slabs.pages == 0)
+  if (granted) store<u32>(PAGES_USED, used + run)
   unlock(PAGE_LOCK)
   if (!granted) return false
   slabs.carve = pages + used * pageSize

@@ -1,5 +1,6 @@
 /**
- * set, add, replace, append, prepend, cas (PROTOCOL D2, D3). The value goes straight into its new item: from the input when
+ * set, add, replace, append, prepend, cas (PROTOCOL D2, D3). The value goes straight into its new item: from the input
+ * when
  * it is all there, else the host receives the rest into the item and calls `finish`.
  */
 import { casEnabled, itemSizeMax, scratch } from './layout'
@@ -11,7 +12,8 @@ import { noreply, reply, setNoreply, writeNumber } from './reply'
 import { currentSlot } from './route'
 import { CAS_BADVAL, CAS_HITS, CAS_MISSES, CMD_SET, count, STORE_NO_MEMORY, STORE_TOO_LARGE } from './stats'
 import {
-  lastIsNoreply, number, parseInt32, parseLooseSigned, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize, tokenLength
+  lastIsNoreply, number, parseInt32, parseLooseSigned, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize,
+  tokenLength
 } from './tokens'
 import { describeFill, describeRequest, DONE, limit, moveTo, refuse, setResume, SWALLOW, swallow, VALUE } from './turn'
 import { KEY_MAX } from './retrieval'
@@ -96,7 +98,8 @@ function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge: bool, 
 }
 
 /**
- * The request goes back to the host. A value that is too large travels nowhere: then the request is the line alone, which is
+ * The request goes back to the host. A value that is too large travels nowhere: then the request is the line alone,
+ * which is
  * enough for the authority to refuse it and delete the old value, and `resume` swallows the value here.
  */
 function refuseStorage(line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
@@ -136,7 +139,10 @@ export function finishValue(address: u32): u32 {
   return stop
 }
 
-/** Applies the command whose item is filled, and frees what it does not keep. False: the key is not ours; nothing was done. */
+/**
+ * Applies the command whose item is filled, and frees what it does not keep. False: the key is not ours; nothing was
+ * done.
+ */
 function commit(address: u32): bool {
   const item = itemAt(address)
   if (load<u16>(valueOf(address) + item.bytes) != 0x0a0d) {

@@ -97,7 +97,9 @@ export function parseInt32(at: u32, length: u32): bool {
 
 let negative: bool = false
 
-/** What C's strtol takes: white space, a sign, digits, and then nothing, white space or NUL. `number` is the magnitude. */
+/**
+ * What C's strtol takes: white space, a sign, digits, and then nothing, white space or NUL. `number` is the magnitude.
+ */
 function parseLoose(at: u32, length: u32): bool {
   let i: u32 = 0
   while (i < length && isWhite(load<u8>(at + i))) i++

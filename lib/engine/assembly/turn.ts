@@ -1,5 +1,6 @@
 /**
- * What a turn tells the host: words of this thread's turn block, in the order of `Turn` in lib/engine/contract.ts, and the
+ * What a turn tells the host: words of this thread's turn block, in the order of `Turn` in lib/engine/contract.ts, and
+ * the
  * place in the input where it stands. The Stop numbers are contract.ts's; append only.
  */
 import { turn } from './layout'
@@ -15,7 +16,7 @@ export const TAKEN: u32 = 5
 export const MULTI: u32 = 6
 export const CLOSE: u32 = 7
 
-// What `resume` asks of the next run: nothing; swallow n bytes first; go on at byte n of the retrieval line that comes first.
+// What `resume` asks of the next run: nothing; swallow n bytes; go on at byte n of the line that comes first.
 export const FRESH: u32 = 0
 export const SWALLOW: u32 = 1
 export const AT_KEY: u32 = 2
@@ -46,7 +47,9 @@ export function endTurn(stop: u32, consumed: u32, txLength: u32): u32 {
   return stop
 }
 
-/** A storage command is done with but for its value: the next `bytes` bytes are thrown away, in this run and later ones. */
+/**
+ * A storage command is done with but for its value: the next `bytes` bytes are thrown away, in this run and later ones.
+ */
 export function swallow(from: u32, bytes: u32): void {
   const here = min(limit - from, bytes)
   position = from + here
