@@ -1,7 +1,6 @@
 /**
  * The store's side of handoff (DESIGN 8; lib/engine/contract.ts has the sentences). Called by the control thread, under
- * the
- * same locks as every request. Records are written to and read from this thread's scratch.
+ * the same locks as every request. Records are written to and read from this thread's scratch.
  *
  * Record: 0 format (1)   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
  *        16 seconds to live (u32)   20 bytes (u32)   24 key, value

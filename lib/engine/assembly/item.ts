@@ -5,9 +5,9 @@
  *   32 mark   36 bytes   40 keyLength (1)   41 slabClass (1)   42 bits (2)   44 hash
  *   48 key ... value ... \r\n
  *
- * A linked item changes only under its key's stripe lock; lruPrev and lruNext only under its class's lock.
- * An item that is being filled belongs to one connection. Until it is linked, three fields mean something else:
- * `version` is the cas unique as sent, `time` the exptime as sent, `lruNext` the verb and noreply (storage.ts).
+ * A linked item changes only under its key's stripe lock; lruPrev and lruNext only under its class's lock. An item that
+ * is being filled belongs to one connection. Until it is linked, three fields mean something else: `version` is the cas
+ * unique as sent, `time` the exptime as sent, `lruNext` the verb and noreply (storage.ts).
  */
 
 export const HEADER: u32 = 48

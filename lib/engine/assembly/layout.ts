@@ -1,7 +1,6 @@
 /**
  * Where everything is. The host (lib/engine/layout.ts) computes the addresses once and writes them into the control
- * block;
- * each thread's instance copies them into globals when it attaches. Knows addresses only, no rule.
+ * block; each thread's instance copies them into globals when it attaches. Knows addresses only, no rule.
  *
  *   64 KiB | control block | locks | slab classes | thread areas | route slots | hash table | slab pages
  *

@@ -1,7 +1,6 @@
 /**
  * A slab class: its lock, its chunks, and its LRU lists HOT, WARM, COLD (TEMP keeps its place). Every function here
- * runs
- * under the class's lock.
+ * runs under the class's lock.
  *
  *   new items -> HOT -- idle --> COLD -> evicted
  *                 \-- active --> WARM -- idle --> COLD, and an active item of COLD goes to WARM

@@ -1,6 +1,6 @@
 /**
- * The loop over requests and the dispatch: lines of PROTOCOL D1, one row a command, as in protocol.txt.
- * The meta commands (mg ms md ma me) get their rows with the next issue.
+ * The loop over requests and the dispatch: lines of PROTOCOL D1, one row a command, as in protocol.txt. The meta
+ * commands (mg ms md ma me) get their rows with the next issue.
  */
 import { FLUSH_AT, flushEnabled, VERSION_COUNTER, VERSION_TEXT, versionLength } from './layout'
 import { hasRoom, noreply, put, putBytes, reply, repliesLength, REPLY_MAX, setNoreply, startReplies } from './reply'

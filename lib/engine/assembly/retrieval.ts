@@ -1,7 +1,6 @@
 /**
  * get, gets, gat, gats (PROTOCOL D3). The whole line is looked at before its first VALUE is written; a line whose
- * values
- * do not fit in tx goes on in a later run at the key where it stopped.
+ * values do not fit in tx goes on in a later run at the key where it stopped.
  */
 import { casEnabled } from './layout'
 import { bump, close, found, open } from './keys'
@@ -127,8 +126,8 @@ function allOurs(keys: u32, end: u32): bool {
 
 /**
  * Back to the host: the line from `from` on. Keys before it were answered in an earlier turn; then the words before the
- * keys
- * are written again right before `from`, over keys that are done with, so that the request is whole where it begins.
+ * keys are written again right before `from`, over keys that are done with, so that the request is whole where it
+ * begins.
  */
 function multi(line: u32, keys: u32, next: u32, from: u32): u32 {
   let offset = line

@@ -1,8 +1,7 @@
 /**
  * Who is the authority for a key (DESIGN 7, 8). The table lies in one of several slots; the current slot is one word in
  * shared memory, read after the key's lock was taken. A slot is written again only when no thread can still read it:
- * each
- * thread counts its turns, odd while it is inside one.
+ * each thread counts its turns, odd while it is inside one.
  *
  *   slot:  0 epoch   4 self   8 count   12 unsettled (any arc of ours)
  *         64 per thread: its turn counter when this slot went out of force

@@ -1,7 +1,7 @@
 /**
  * Chunks: where the memory of an item comes from and goes to. A class takes from its free list, then from its newest
- * page, then a new page; when -m is used up it makes room at the tails of its own lists (evict below).
- * Whole items only, for now: the page mover and chained chunks are to come.
+ * page, then a new page; when -m is used up it makes room at the tails of its own lists (evict below). Whole items
+ * only, for now: the page mover and chained chunks are to come.
  */
 import { classCount, evictions, PAGE_LOCK, pageLimit, pages, PAGES_USED, pageSize, pagesMax } from './layout'
 import { lock, tryLock, unlock } from './locks'

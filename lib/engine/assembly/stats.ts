@@ -1,7 +1,6 @@
 /**
  * Counters of this thread: plain 64-bit words that only their thread writes and anybody may sum. A counter may be
- * negative
- * in one thread (an item stored by one and deleted by another); the sum is right.
+ * negative in one thread (an item stored by one and deleted by another); the sum is right.
  * Append only, in the order of COUNTER_NAMES in lib/engine/engine.ts.
  */
 import { counters } from './layout'

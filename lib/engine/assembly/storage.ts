@@ -1,7 +1,6 @@
 /**
  * set, add, replace, append, prepend, cas (PROTOCOL D2, D3). The value goes straight into its new item: from the input
- * when
- * it is all there, else the host receives the rest into the item and calls `finish`.
+ * when it is all there, else the host receives the rest into the item and calls `finish`.
  */
 import { casEnabled, itemSizeMax, scratch } from './layout'
 import { copy, HEADER, Item, itemAt, keyOf, valueOf } from './item'
@@ -99,8 +98,7 @@ function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge: bool, 
 
 /**
  * The request goes back to the host. A value that is too large travels nowhere: then the request is the line alone,
- * which is
- * enough for the authority to refuse it and delete the old value, and `resume` swallows the value here.
+ * which is enough for the authority to refuse it and delete the old value, and `resume` swallows the value here.
  */
 function refuseStorage(line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
   const lineLength = next - line

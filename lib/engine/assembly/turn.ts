@@ -1,7 +1,6 @@
 /**
  * What a turn tells the host: words of this thread's turn block, in the order of `Turn` in lib/engine/contract.ts, and
- * the
- * place in the input where it stands. The Stop numbers are contract.ts's; append only.
+ * the place in the input where it stands. The Stop numbers are contract.ts's; append only.
  */
 import { turn } from './layout'
 import { noreply } from './reply'
