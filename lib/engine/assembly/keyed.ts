@@ -1,5 +1,5 @@
 /** delete, touch, incr, decr: one key, one line (PROTOCOL D3, D6). */
-import { bump, close, forget, found, open, put, rewritten } from './keys'
+import { bump, close, deletedAgain, forget, found, open, put, rewritten } from './keys'
 import { copy, HEADER, itemAt, keyOf, valueOf } from './item'
 import { allocate } from './slab'
 import { expiresAt } from './clock'
@@ -38,6 +38,7 @@ export function deleteCommand(line: u32, end: u32, next: u32): u32 {
       count(DELETE_HITS)
       reply('DELETED')
     } else {
+      deletedAgain()
       close()
       count(DELETE_MISSES)
       reply('NOT_FOUND')

@@ -105,6 +105,11 @@ export function forget(written: bool): void {
   found = 0
 }
 
+/** A deletion met a remembered absence: it is remembered as of now. */
+export function deletedAgain(): void {
+  if (held) itemAt(held).version = tick(epoch)
+}
+
 /** Nothing is in the key's place any more. */
 export function dropHeld(): void {
   removeFound(held)
