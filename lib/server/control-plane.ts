@@ -197,7 +197,7 @@ export class ControlPlane {
       dataHost: node.peerHost,
       dataPort: node.dataPort,
     }))
-    for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, nodes })
+    for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, self: this.#self, nodes })
     const settled = this.handoff.settled
     if (settled !== this.#wasSettled) {
       this.#wasSettled = settled
@@ -233,10 +233,10 @@ export class ControlPlane {
   // --- links
 
   #send(role: Role, peer: number, message: Message): boolean {
-    const link = role === 'taker' ? this.#dialed.get(peer) : this.#accepted.get(peer)
-    const target = link && 'open' in link ? (link.open ? link.link : null) : link
-    if (!target) return false
-    target.send(FrameType.handoff, 0, this.handoff.epoch, encode(message))
+    const dialed = this.#dialed.get(peer)
+    const link = role === 'source' ? this.#accepted.get(peer) : dialed?.open ? dialed.link : null
+    if (!link?.open) return false
+    link.send(FrameType.handoff, 0, this.handoff.epoch, encode(message))
     return true
   }
 

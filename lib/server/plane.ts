@@ -30,7 +30,15 @@ export type ToControl =
   | { type: 'heard'; epoch: number; from: number }
   /** flush_all of the whole tier (delay in seconds as memcached's command takes it, already resolved to a delay from now; 0 = now). Answered by `done`. */
   | { type: 'flush'; ticket: number; delaySec: number }
-  | { type: 'listening'; clientPort: number; dataPort: number; loop: string; why: string; clientFd?: number; dataFd?: number }
+  | {
+      type: 'listening'
+      clientPort: number
+      dataPort: number
+      loop: string
+      why: string
+      clientFd?: number
+      dataFd?: number
+    }
   | { type: 'failed'; sentence: string }
   | { type: 'stopped' }
 
@@ -40,9 +48,8 @@ export type ToData =
   /** The key could not be taken (or the flush not be confirmed): answer SERVER_ERROR with this reason. */
   | { type: 'refused'; ticket: number; reason: string }
   | { type: 'done'; ticket: number }
-  /** A new route table is in force; `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
-  | { type: 'route'; epoch: number; nodes: PeerNode[] }
-  | { type: 'listen'; clientFd?: number; dataFd?: number }
+  /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
+  | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

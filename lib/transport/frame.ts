@@ -38,3 +38,128 @@ export interface Frame {
   epoch: number
   payload: Uint8Array
 }
+
+/** Writes a frame's header at the start of `target`. */
+export function writeFrameHeader(target: Buffer, frame: Omit<Frame, 'payload'>, payloadLength: number): void {
+  target.writeUInt32LE(FRAME_HEADER_BYTES + payloadLength, 0)
+  target[4] = frame.type
+  target[5] = frame.hops
+  target.writeUInt16LE(0, 6)
+  target.writeUInt32LE(frame.id >>> 0, 8)
+  target.writeUInt32LE(frame.epoch >>> 0, 12)
+}
+
+export function encodeFrame(frame: Frame): Buffer {
+  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES + frame.payload.length)
+  writeFrameHeader(bytes, frame, frame.payload.length)
+  bytes.set(frame.payload, FRAME_HEADER_BYTES)
+  return bytes
+}
+
+const PARTIAL_BYTES_MIN = 4096
+/** A larger buffer is given back as soon as its frame is through. */
+const PARTIAL_BYTES_KEPT = 1 << 20
+
+/**
+ * Frames out of bytes that were cut anywhere. Feed bytes, then call `next` until it gives null: from then on nothing of the
+ * fed bytes is borrowed. Whoever stops earlier calls `keep`. A frame that lies whole in the fed bytes is not copied; one in
+ * pieces gathers in a buffer that doubles as bytes really arrive, so a length alone never takes memory.
+ */
+export class FrameDecoder {
+  /** Longest frame allowed; the link raises it once the peer has proved who it is. */
+  frameBytesMax: number
+  #input: Uint8Array = new Uint8Array(0)
+  #at = 0
+  #partial: Buffer = Buffer.alloc(PARTIAL_BYTES_MIN)
+  #gathered = 0
+  #delivered = false
+
+  constructor(frameBytesMax = FRAME_BYTES_MAX) {
+    this.frameBytesMax = frameBytesMax
+  }
+
+  feed(bytes: Uint8Array): void {
+    if (this.#at < this.#input.length) {
+      const rest = this.#input.subarray(this.#at)
+      this.#input = Buffer.concat([rest, bytes])
+    } else this.#input = bytes
+    this.#at = 0
+  }
+
+  /** The fed bytes are about to be reused, and not all frames were taken out yet. */
+  keep(): void {
+    this.#input = Uint8Array.prototype.slice.call(this.#input, this.#at)
+    this.#at = 0
+  }
+
+  /** The next frame; its payload is valid until the next call. Throws an Error with a sentence when the bytes are no frames. */
+  next(): Frame | null {
+    this.#forgetDelivered()
+    if (this.#gathered === 0) {
+      const whole = this.#wholeInInput()
+      if (whole) return whole
+    }
+    if (!this.#gather(FRAME_HEADER_BYTES)) return null
+    const length = this.#checkedLength(this.#partial, 0)
+    if (!this.#gather(length)) return null
+    this.#delivered = true
+    return frameAt(this.#partial, 0, length)
+  }
+
+  #forgetDelivered(): void {
+    if (!this.#delivered) return
+    this.#delivered = false
+    this.#gathered = 0
+    if (this.#partial.length > PARTIAL_BYTES_KEPT) this.#partial = Buffer.alloc(PARTIAL_BYTES_MIN)
+  }
+
+  #wholeInInput(): Frame | null {
+    const left = this.#input.length - this.#at
+    if (left < FRAME_HEADER_BYTES) return null
+    const length = this.#checkedLength(this.#input, this.#at)
+    if (left < length) return null
+    const frame = frameAt(this.#input, this.#at, length)
+    this.#at += length
+    return frame
+  }
+
+  /** Moves input behind what is gathered until there are `length` bytes. */
+  #gather(length: number): boolean {
+    const count = Math.min(length - this.#gathered, this.#input.length - this.#at)
+    if (count > 0) {
+      const needed = this.#gathered + count
+      if (needed > this.#partial.length) this.#grow(needed, length)
+      this.#partial.set(this.#input.subarray(this.#at, this.#at + count), this.#gathered)
+      this.#gathered = needed
+      this.#at += count
+    }
+    return this.#gathered >= length
+  }
+
+  #grow(needed: number, length: number): void {
+    const larger = Buffer.allocUnsafe(Math.min(length, Math.max(needed, this.#partial.length * 2)))
+    larger.set(this.#partial.subarray(0, this.#gathered))
+    this.#partial = larger
+  }
+
+  #checkedLength(bytes: Uint8Array, at: number): number {
+    const length = (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
+    if (length < FRAME_HEADER_BYTES || length > this.frameBytesMax) {
+      throw new Error(
+        `a frame says it is ${length} bytes long, allowed are ${FRAME_HEADER_BYTES} to ${this.frameBytesMax}`,
+      )
+    }
+    return length
+  }
+}
+
+function frameAt(bytes: Uint8Array, at: number, length: number): Frame {
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset + at, FRAME_HEADER_BYTES)
+  return {
+    type: head[4]!,
+    hops: head[5]!,
+    id: head.readUInt32LE(8),
+    epoch: head.readUInt32LE(12),
+    payload: bytes.subarray(at + FRAME_HEADER_BYTES, at + length),
+  }
+}

@@ -69,6 +69,8 @@ export interface ListenOptions {
   port: number
   /** Several loops (threads) of this process share the port. See each world for how. */
   shared?: boolean
+  /** With `shared`: another thread of this process holds the port already, so that it is taken is no surprise. */
+  joins?: boolean
   /** With `shared` on the net loop: listen on this descriptor, which another thread of the process already bound. */
   fd?: number
   backlog?: number

@@ -15,8 +15,8 @@ export class SimClient implements ConnectionHandler {
   readonly #to: Address
   #connection: Connection | null = null
   #connected = false
-  #input = Buffer.alloc(0)
-  #output = Buffer.alloc(0)
+  #input: Buffer = Buffer.alloc(0)
+  #output: Buffer = Buffer.alloc(0)
   #waiting: Waiting | null = null
 
   constructor(loop: Loop, to: Address) {

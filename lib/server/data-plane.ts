@@ -1,0 +1,322 @@
+/**
+ * The data plane of one worker: client connections, data links in and out, engine turns, and what the engine hands back.
+ * Runs on any Loop; callbacks only. What it may not know: topologies, rings, how a key is taken.
+ *
+ *   client bytes -> ClientConnection -> engine.run ----------------------------------> replies
+ *                                           | forward, take, multi, slow: a Request
+ *   peer frame --> PeerConnection ----------+--> execute -> engine.run (one request) -> answer
+ *                                                  | forward -> Forwarder -> other node -> answer
+ *                                                  | take ----> Parking --need--> control plane --granted--> execute
+ *                                                  | multi ---> multiGet: parts, each by execute or Forwarder
+ *                                                  | slow ----> stats, config, flush_all
+ */
+import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
+import { acceptLink, type LinkIdentity } from '../transport/link.js'
+import type { Connection, ConnectionHandler, Listener, Loop } from '../transport/loop.js'
+import { ClientConnection } from './client-connection.js'
+import { Forwarder } from './forwarder.js'
+import { multiGet } from './multi-get.js'
+import { Parking } from './parking.js'
+import { PeerConnections } from './peer-connection.js'
+import type { DataPort, PeerNode, ToData } from './plane.js'
+import { type Request, serverError, tokensOf } from './request.js'
+import { clusterConfig, type Facts, generalStats } from './stats-command.js'
+
+export interface ListenAt {
+  host: string
+  port: number
+  shared?: boolean
+  joins?: boolean
+  fd?: number
+  backlog?: number
+}
+
+export interface DataPlaneOptions {
+  listen: ListenAt
+  /** Where other nodes' workers connect; null: a node alone. */
+  dataListen: ListenAt | null
+  identity: LinkIdentity
+  secret: string | null
+  /** -c */
+  maxConnections?: number
+  /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
+  takeTimeoutMs?: number
+  facts?: Partial<Facts>
+}
+
+const REPLY_BYTES_MAX = 256 << 20
+const EMPTY = Buffer.alloc(0)
+
+export class DataPlane {
+  readonly loop: Loop
+  readonly engine: EngineApi
+  readonly #port: DataPort
+  readonly #options: DataPlaneOptions
+  readonly #forwarder: Forwarder
+  readonly #parking: Parking
+  readonly #peers: PeerConnections
+  readonly #listeners: Listener[] = []
+  readonly #clients = new Set<ClientConnection>()
+  readonly #waitingForDone = new Map<number, Request>()
+  readonly #startedAt: number
+  #nodes: PeerNode[] = []
+  #self = -1
+  #heard = 0
+  #stopping = false
+
+  constructor({
+    loop,
+    engine,
+    port,
+    options,
+  }: { loop: Loop; engine: EngineApi; port: DataPort; options: DataPlaneOptions }) {
+    this.loop = loop
+    this.engine = engine
+    this.#port = port
+    this.#options = options
+    this.#startedAt = loop.wallClock()
+    const count = (name: string, by: number) => engine.count(name, by)
+    const timeoutMs = options.takeTimeoutMs ?? 5000
+    const { identity, secret } = options
+    const heard = (epoch: number, from: number) => this.heard(epoch, from)
+    this.#forwarder = new Forwarder({ loop, identity, secret, timeoutMs, epoch: () => engine.epoch(), count, heard })
+    this.#parking = new Parking({
+      ...{ loop, timeoutMs, count },
+      need: (ticket, key) => port.post({ type: 'need', ticket, key }),
+      forget: ticket => port.post({ type: 'forget', ticket }),
+      execute: request => this.execute(request),
+    })
+    this.#peers = new PeerConnections(this, this.#parking)
+    port.onMessage = message => this.#onMessage(message)
+    engine.setTime(loop.wallClock())
+  }
+
+  /** Listens, and says so to the control plane. */
+  start(): void {
+    const { listen, dataListen, identity, secret } = this.#options
+    const ports: { clientPort: number; dataPort: number; clientFd?: number; dataFd?: number } = {
+      clientPort: 0,
+      dataPort: 0,
+    }
+    let open = dataListen ? 2 : 1
+    const done = () => {
+      if (--open === 0) this.#port.post({ type: 'listening', ...ports, loop: this.loop.kind, why: '' })
+    }
+    const failed = (sentence: string) => this.#port.post({ type: 'failed', sentence })
+    const keep = (listener: Listener & { fd?: number | undefined }) => {
+      this.#listeners.push(listener)
+      return listener
+    }
+    this.loop.listen(
+      listen,
+      connection => this.#accept(connection),
+      listener => {
+        const { port, fd } = keep(listener)
+        Object.assign(ports, { clientPort: port, clientFd: fd })
+        done()
+      },
+      failed,
+    )
+    if (!dataListen) return
+    this.loop.listen(
+      dataListen,
+      connection => acceptLink(connection, this.loop, { self: identity, secret, accepts: ['data'] }, this.#peers),
+      listener => {
+        const { port, fd } = keep(listener)
+        Object.assign(ports, { dataPort: port, dataFd: fd })
+        done()
+      },
+      failed,
+    )
+  }
+
+  /** Each turn of a connection begins with it: the engine's time is the loop's. */
+  newTurn(): void {
+    this.engine.setTime(this.loop.wallClock())
+  }
+
+  // --- requests
+
+  /** Runs one whole request; its answer comes now or later. */
+  execute(request: Request): void {
+    const { engine } = this
+    const { bytes } = request
+    if (bytes.length > engine.scratch.length) {
+      request.answer(serverError(request, 'object too large for cache'))
+      return
+    }
+    this.newTurn()
+    engine.bytes.set(bytes, engine.scratch.offset)
+    let turn = engine.run(engine.scratch.offset, bytes.length, 0, 0, true)
+    if (turn.stop === Stop.done || turn.stop === Stop.close) {
+      request.answer(this.takeTx(turn))
+      return
+    }
+    if (turn.stop !== Stop.full) {
+      this.dispatch(turn, request)
+      return
+    }
+    const parts: Buffer[] = []
+    let size = 0
+    for (let at = 0; turn.stop === Stop.full && size < REPLY_BYTES_MAX; ) {
+      parts.push(this.takeTx(turn))
+      size += turn.txLength
+      at += turn.consumed
+      turn = engine.run(engine.scratch.offset + at, bytes.length - at, turn.resume, 0, true)
+    }
+    if (turn.stop !== Stop.done) {
+      request.answer(serverError(request, 'the keys moved while the answer was written'))
+      return
+    }
+    parts.push(this.takeTx(turn))
+    request.answer(Buffer.concat(parts))
+  }
+
+  /** A request that the engine gave back. */
+  dispatch(turn: Turn, request: Request): void {
+    switch (turn.stop) {
+      case Stop.forward:
+        this.#peers.noteForward(request, turn.epoch)
+        this.#forwarder.send(turn.owner, request)
+        return
+      case Stop.take: {
+        const key = this.engine.bytes.slice(turn.keyOffset, turn.keyOffset + turn.keyLength)
+        this.#parking.park(key, request)
+        return
+      }
+      case Stop.multi:
+        multiGet(request, {
+          elsewhere: key => {
+            const { owner } = this.engine.route(key)
+            return owner === this.#self ? null : owner
+          },
+          local: part => this.execute(part),
+          forward: (owner, part) => this.#forwarder.send(owner, part),
+        })
+        return
+      case Stop.slow:
+        this.#slow(request)
+        return
+      default:
+        request.answer(serverError(request, 'the request is not complete'))
+    }
+  }
+
+  /** Would the key's request be forwarded right now? Its owner, or null. For pipelining on a client's connection. */
+  ownerElsewhere(key: Uint8Array): number | null {
+    if (this.engine.epoch() === 0) return null
+    const { owner } = this.engine.route(key)
+    return owner === this.#self ? null : owner
+  }
+
+  forward(owner: number, request: Request): void {
+    this.#forwarder.send(owner, request)
+  }
+
+  takeTx(turn: Turn): Buffer {
+    if (turn.txLength === 0) return EMPTY
+    const { bytes, tx } = this.engine
+    return Buffer.from(bytes.slice(tx.offset, tx.offset + turn.txLength).buffer)
+  }
+
+  /** Somebody acts by a newer generation: the control plane must load it. */
+  heard(epoch: number, from: number): void {
+    if (epoch <= this.#heard && epoch <= this.engine.epoch()) return
+    this.#heard = epoch
+    this.#port.post({ type: 'heard', epoch, from })
+  }
+
+  // --- slow commands
+
+  #slow(request: Request): void {
+    const words = tokensOf(request.bytes).map(token => token.toString('latin1'))
+    if (words[0] === 'stats') request.answer(this.#stats(words[1]))
+    else if (words[0] === 'flush_all') this.#flush(request, words)
+    else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
+      request.answer(clusterConfig(this.#nodes, this.engine.epoch()))
+    } else request.answer(Buffer.from('ERROR\r\n'))
+  }
+
+  #stats(subcommand: string | undefined): Buffer {
+    if (subcommand !== undefined) return Buffer.from('ERROR\r\n')
+    return generalStats(this.engine, {
+      startedAt: this.#startedAt,
+      now: this.loop.wallClock(),
+      maxConnections: this.#options.maxConnections ?? 1024,
+      threads: 1,
+      version: 'continuum',
+      ...this.#options.facts,
+    })
+  }
+
+  /** Arguments were checked by the engine: an optional delay, an optional noreply. */
+  #flush(request: Request, words: string[]): void {
+    const delay = /^-?\d+$/.test(words[1] ?? '') ? Number(words[1]) : 0
+    const seconds = delay > 2_592_000 ? delay - Math.floor(this.loop.wallClock()) : delay
+    const ticket = this.#parking.nextTicket()
+    this.#waitingForDone.set(ticket, request)
+    this.#port.post({ type: 'flush', ticket, delaySec: Math.max(0, seconds) })
+  }
+
+  // --- control plane
+
+  #onMessage(message: ToData): void {
+    if (message.type === 'granted') this.#parking.granted(message.ticket)
+    else if (message.type === 'refused') this.#refused(message.ticket, message.reason)
+    else if (message.type === 'done') this.#done(message.ticket)
+    else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
+    else if (message.type === 'stop') this.stop()
+  }
+
+  #onRoute(self: number, nodes: PeerNode[]): void {
+    this.#self = self
+    this.#nodes = nodes
+    this.#forwarder.setNodes(nodes)
+    this.#peers.onRoute()
+  }
+
+  #refused(ticket: number, reason: string): void {
+    const request = this.#waitingForDone.get(ticket)
+    this.#waitingForDone.delete(ticket)
+    if (request) request.answer(serverError(request, reason))
+    else this.#parking.refused(ticket, reason)
+  }
+
+  #done(ticket: number): void {
+    const request = this.#waitingForDone.get(ticket)
+    this.#waitingForDone.delete(ticket)
+    if (!request) return
+    const quiet = serverError(request, '').length === 0
+    request.answer(quiet ? EMPTY : Buffer.from('OK\r\n'))
+  }
+
+  // --- connections
+
+  #accept(connection: Connection): ConnectionHandler {
+    const { maxConnections = 1024 } = this.#options
+    this.engine.count('total_connections', 1)
+    if (this.#clients.size >= maxConnections || this.#stopping) {
+      this.engine.count('rejected_connections', 1)
+      connection.write(Buffer.from('ERROR Too many open connections\r\n'))
+      connection.close()
+      return { onReadable() {}, onWritable() {}, onClose() {} }
+    }
+    this.engine.count('curr_connections', 1)
+    const client = new ClientConnection(this, connection, () => {
+      this.#clients.delete(client)
+      this.engine.count('curr_connections', -1)
+    })
+    this.#clients.add(client)
+    return client
+  }
+
+  stop(): void {
+    if (this.#stopping) return
+    this.#stopping = true
+    for (const listener of this.#listeners) listener.close()
+    for (const client of [...this.#clients]) client.shut()
+    this.#forwarder.stop()
+    this.#peers.stop()
+    this.#port.post({ type: 'stopped' })
+  }
+}

@@ -1,0 +1,318 @@
+/**
+ * A node as a process: the arena, the worker threads with their data planes, and, in a tier, the control plane with its
+ * membership in the main thread. Ordinary asynchronous code; nothing here is on the path of a request.
+ *
+ *   startNode -> arena -> worker 0 listens -> the other workers listen on the same ports -> [tier: register, first topology]
+ */
+import { randomInt } from 'node:crypto'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import type { Arena } from '../engine/contract.js'
+import { createArena, Engine } from '../engine/engine.js'
+import { EmbeddedClient } from '../tier/embedded-client.js'
+import { Membership } from '../tier/membership.js'
+import { NodeFile } from '../tier/node-file.js'
+import { parseStoreUrl } from '../tier/store.js'
+import type { Topology } from '../tier/topology.js'
+import { checkTopology } from '../tier/validate.js'
+import { chooseLoop, createWaker } from '../transport/choose.js'
+import type { Address } from '../transport/loop.js'
+import { createNetLoop } from '../transport/net.js'
+import { eventPort } from '../transport/plane-port.js'
+import { ControlPlane } from './control-plane.js'
+import type { DataPlaneOptions } from './data-plane.js'
+import type { ServerOptions } from './flags.js'
+import type { ControlPort, ToControl, ToData } from './plane.js'
+import type { WorkerData } from './worker.js'
+
+export interface NodeTierOptions {
+  storeUrl: string
+  nodeId: string
+  weight: number
+  advertise: Address | null
+  peerHost: string
+  peerPort: number
+  dataDir: string | null
+  secret: string | null
+  standby: boolean
+}
+
+/** The part of a logger that is used here. */
+export interface NodeLog {
+  info(sentence: string): void
+  warn(sentence: string): void
+}
+
+export interface NodeOptions {
+  server: ServerOptions
+  tier: NodeTierOptions | null
+  log: NodeLog
+}
+
+export interface RunningNode {
+  clientPort: number
+  peerPort: number
+  dataPort: number
+  loop: 'net' | 'epoll'
+  why: string
+  stop(): Promise<void>
+  /** Something after which the node cannot go on; at most once. */
+  onFatal(callback: (sentence: string) => void): void
+}
+
+/** Versions that are written down before they may be given out: one disk write for so many writes of clients. */
+const VERSIONS_RESERVED = 1n << 24n
+const STOP_LIMIT_MS = 3000
+const NOBODY = 65_535
+
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  return new NodeProcess(options).start()
+}
+
+type Listening = Extract<ToControl, { type: 'listening' }>
+
+interface Thread {
+  worker: Worker
+  port: ControlPort
+  /** Messages of the control plane go through it once that exists. */
+  forControl: ((message: ToControl) => void) | null
+  stopped: Promise<void>
+}
+
+class NodeProcess {
+  readonly #options: NodeOptions
+  readonly #threads: Thread[] = []
+  #fatal: ((sentence: string) => void) | null = null
+  #fatalSentence: string | null = null
+  #stopping = false
+  #control: ControlPlane | null = null
+  #membership: Membership | null = null
+  #store: EmbeddedClient | null = null
+  #timer: NodeJS.Timeout | null = null
+
+  constructor(options: NodeOptions) {
+    this.#options = options
+  }
+
+  async start(): Promise<RunningNode> {
+    const { server, tier, log } = this.#options
+    const choice = chooseLoop(server.loop)
+    if (!choice.ok) throw new Error(choice.sentence)
+    const arena = createArena({
+      memoryLimitMb: server.memoryLimitMb,
+      itemSizeMax: server.itemSizeMax,
+      growthFactor: server.factor,
+      chunkSizeMin: server.chunkSizeMin,
+      threads: server.threads,
+      evictions: server.evictions,
+      cas: server.cas,
+      flushEnabled: server.flush,
+      versionText: VERSION_TEXT,
+    })
+    const engine = new Engine(arena, server.threads)
+    engine.setTime(Date.now() / 1000)
+    // Until the first topology is in force every request waits: none may be answered as if this node were alone.
+    if (tier) {
+      const nobody = { points: Uint32Array.of(0), owners: Uint16Array.of(NOBODY), tenures: Uint32Array.of(0) }
+      engine.publish({ epoch: 0, self: NOBODY - 1, ...nobody, settled: Uint8Array.of(1) })
+    }
+    const incarnation = String(BigInt(Date.now()) * 1000n + BigInt(randomInt(1000)))
+    try {
+      const ports = await this.#startThreads(arena, choice.kind, incarnation)
+      const running = {
+        clientPort: ports.clientPort,
+        peerPort: 0,
+        dataPort: ports.dataPort,
+        loop: choice.kind,
+        why: choice.why,
+        stop: () => this.stop(),
+        onFatal: (callback: (sentence: string) => void) => {
+          this.#fatal = callback
+          if (this.#fatalSentence !== null) callback(this.#fatalSentence)
+        },
+      }
+      if (tier) running.peerPort = await this.#joinTier(tier, engine, ports, incarnation)
+      log.info(`loop ${choice.kind}: ${choice.why}`)
+      return running
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    if (this.#timer) clearInterval(this.#timer)
+    this.#membership?.stop()
+    this.#control?.stop()
+    this.#store?.close()
+    for (const { port } of this.#threads) port.post({ type: 'stop' })
+    const all = Promise.all(this.#threads.map(thread => thread.stopped))
+    const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
+    await Promise.race([all, limit])
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+  }
+
+  #fail(sentence: string): void {
+    if (this.#stopping || this.#fatalSentence !== null) return
+    this.#fatalSentence = sentence
+    this.#fatal?.(sentence)
+  }
+
+  // --- data planes
+
+  async #startThreads(arena: Arena, kind: 'net' | 'epoll', incarnation: string): Promise<Listening> {
+    const { server, tier } = this.#options
+    const shared = server.threads > 1
+    const identity = { id: tier?.nodeId ?? 'alone', incarnation }
+    const facts = { version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
+    const options: DataPlaneOptions = {
+      listen: { host: server.listen, port: server.port, backlog: server.backlog, shared },
+      dataListen: tier ? { host: tier.peerHost, port: tier.peerPort === 0 ? 0 : tier.peerPort + 1, shared } : null,
+      identity,
+      secret: tier?.secret ?? null,
+      maxConnections: Math.ceil(server.maxConnections / server.threads),
+      facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
+    }
+    const first = await this.#startThread(arena, kind, 0, options)
+    const { clientPort, dataPort, clientFd, dataFd } = first
+    const second = {
+      ...options,
+      listen: joined(options.listen, kind, clientPort, clientFd),
+      dataListen: options.dataListen && joined(options.dataListen, kind, dataPort, dataFd),
+    }
+    const others = Array.from({ length: server.threads - 1 }, (_, i) => this.#startThread(arena, kind, i + 1, second))
+    await Promise.all(others)
+    return first
+  }
+
+  #startThread(arena: Arena, loop: 'net' | 'epoll', thread: number, options: DataPlaneOptions): Promise<Listening> {
+    const { port1, port2 } = new MessageChannel()
+    const waker = loop === 'epoll' ? createWaker() : { fd: -1, wake: () => {} }
+    const workerData: WorkerData = { arena, thread, loop, wakeFd: waker.fd, port: port2, options }
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      workerData,
+      transferList: [port2],
+      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+    })
+    const port = eventPort<ToData, ToControl>(port1, waker.wake)
+    let hasStopped = () => {}
+    const stopped = new Promise<void>(resolve => {
+      hasStopped = resolve
+    })
+    const entry: Thread = { worker, port, forControl: null, stopped }
+    this.#threads.push(entry)
+    return new Promise((resolve, reject) => {
+      worker.on('error', error => {
+        reject(error)
+        this.#fail(`worker thread ${thread} failed: ${error instanceof Error ? error.stack : String(error)}`)
+      })
+      worker.on('exit', () => {
+        hasStopped()
+        this.#fail(`worker thread ${thread} ended`)
+      })
+      port.onMessage = message => {
+        if (message.type === 'listening') resolve(message)
+        else if (message.type === 'failed') reject(new Error(message.sentence))
+        else if (message.type === 'stopped') hasStopped()
+        else entry.forControl?.(message)
+      }
+    })
+  }
+
+  // --- control plane
+
+  async #joinTier(tier: NodeTierOptions, engine: Engine, ports: Listening, incarnation: string): Promise<number> {
+    const { server, log } = this.#options
+    const url = parseStoreUrl(tier.storeUrl)
+    if (!url.ok) throw new Error(url.sentence)
+    const file = tier.dataDir === null ? null : new NodeFile(tier.dataDir)
+    const state = file?.load() ?? null
+    if (state && state.id !== tier.nodeId) {
+      throw new Error(`the data directory ${tier.dataDir} belongs to node "${state.id}", not to "${tier.nodeId}"`)
+    }
+    if (state) engine.observe(BigInt(state.versionReserved))
+    const loop = createNetLoop({ memory: new Uint8Array(0) })
+    const identity = { id: tier.nodeId, incarnation }
+    const control = new ControlPlane({
+      loop,
+      engine,
+      dataPlanes: this.#threads.map(thread => {
+        const port: ControlPort = { post: message => thread.port.post(message), onMessage() {} }
+        thread.forControl = message => port.onMessage(message)
+        return port
+      }),
+      identity,
+      secret: tier.secret,
+      peerListen: { host: tier.peerHost, port: tier.peerPort },
+      parseTopology: text => {
+        const checked = checkTopology(JSON.parse(text) as unknown)
+        return checked.ok ? checked.value : null
+      },
+      onSettled: epoch => this.#membership?.reportSettled(epoch),
+      onProgress: (epoch, progress) =>
+        this.#membership?.setStatus({
+          epoch,
+          progress: progress.map(({ generation, sourceId, source: _, settled: __, ...rest }) => ({
+            ...rest,
+            epoch: generation,
+            source: sourceId,
+          })),
+        }),
+      onEvent: sentence => log.info(sentence),
+    })
+    this.#control = control
+    const peerPort = await new Promise<number>((resolve, reject) =>
+      control.start(resolve, sentence => reject(new Error(sentence))),
+    )
+    const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })
+    this.#store = store
+    const host = tier.advertise?.host ?? (isWildcard(server.listen) ? tier.peerHost : server.listen)
+    const self = {
+      id: tier.nodeId,
+      host,
+      port: tier.advertise?.port ?? ports.clientPort,
+      peerHost: tier.peerHost,
+      peerPort,
+      dataPort: ports.dataPort,
+      weight: tier.weight,
+      incarnation,
+      standby: tier.standby,
+    }
+    let reserved = 0n
+    let newest: Topology | null = state?.topology ?? null
+    const save = () => {
+      reserved = engine.version() + VERSIONS_RESERVED
+      file?.save({ id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: newest })
+    }
+    this.#timer = setInterval(() => {
+      if (file && engine.version() + VERSIONS_RESERVED / 2n > reserved) save()
+    }, 100)
+    this.#membership = new Membership({ store, loop, self, known: state?.topology ?? null })
+    await new Promise<void>((resolve, reject) => {
+      this.#membership!.start({
+        onTopology: (topology, number) => {
+          newest = topology
+          save()
+          control.setTopology(topology, number)
+          resolve()
+        },
+        onRefused: sentence => {
+          reject(new Error(sentence))
+          this.#fail(sentence)
+        },
+        onError: sentence => log.warn(sentence),
+      })
+    })
+    return peerPort
+  }
+}
+
+/** What `version` and `stats` say. Clients look for a memcached version in it. */
+export const VERSION_TEXT = '1.6.45-continuum'
+
+function joined(listen: DataPlaneOptions['listen'], kind: 'net' | 'epoll', port: number, fd: number | undefined) {
+  return kind === 'net' && fd !== undefined ? { ...listen, fd } : { ...listen, port, shared: true, joins: true }
+}
+
+const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'

@@ -1,0 +1,87 @@
+/**
+ * A request that left the hot path: complete, on its own, waiting for another node, for its key or for the control plane.
+ * Whoever asked gets exactly one answer, unless it went away first: then the request is dropped, never applied late
+ * (DESIGN 8, "Requests die with the connection they came on").
+ */
+export interface Request {
+  /** The whole request: line, and value if there is one. */
+  readonly bytes: Buffer
+  /** How many nodes have passed it on. */
+  readonly hops: number
+  /** The asker is gone. */
+  dropped: boolean
+  /** Set while somebody else works on it: tells them to stop if they still can. */
+  cancel: (() => void) | null
+  /** Called once; the bytes are the request's to keep. */
+  answer(reply: Buffer): void
+}
+
+const SPACE = 0x20
+const LF = 0x0a
+const CR = 0x0d
+const NOREPLY = Buffer.from(' noreply')
+const EMPTY = Buffer.alloc(0)
+
+/** Position of the line's end, without terminator. */
+export function lineEnd(bytes: Buffer, start = 0): number {
+  const newline = bytes.indexOf(LF, start)
+  if (newline < 0) return bytes.length
+  return newline > start && bytes[newline - 1] === CR ? newline - 1 : newline
+}
+
+export function isNoreply(bytes: Buffer): boolean {
+  let end = lineEnd(bytes)
+  while (end > 0 && bytes[end - 1] === SPACE) end--
+  return end > NOREPLY.length && bytes.compare(NOREPLY, 0, NOREPLY.length, end - NOREPLY.length, end) === 0
+}
+
+/** The tokens of the request's line, as byte ranges of it. */
+export function tokensOf(bytes: Buffer, start = 0): Buffer[] {
+  const end = lineEnd(bytes, start)
+  const tokens: Buffer[] = []
+  let at = start
+  while (at < end) {
+    while (at < end && bytes[at] === SPACE) at++
+    const from = at
+    while (at < end && bytes[at] !== SPACE) at++
+    if (at > from) tokens.push(bytes.subarray(from, at))
+  }
+  return tokens
+}
+
+/** Commands whose key is not the second token. */
+const KEY_THIRD = new Set(['gat', 'gats'])
+const STORAGE = new Set(['set', 'add', 'replace', 'append', 'prepend', 'cas'])
+const KEYED = new Set([...STORAGE, 'get', 'gets', 'gat', 'gats', 'delete', 'incr', 'decr', 'touch'])
+
+export interface Shape {
+  command: string
+  key: Buffer
+  /** Line and value; may reach beyond what has come. */
+  length: number
+}
+
+/** Command, key and length of a request of one key; null for everything else, and while the line is incomplete. */
+export function shapeOf(bytes: Buffer, start = 0): Shape | null {
+  const newline = bytes.indexOf(LF, start)
+  if (newline < 0) return null
+  const tokens = tokensOf(bytes, start)
+  const command = tokens[0]?.toString('latin1') ?? ''
+  const key = tokens[KEY_THIRD.has(command) ? 2 : 1]
+  if (!KEYED.has(command) || !key || key.length > 250) return null
+  const line = newline + 1 - start
+  if (STORAGE.has(command)) {
+    const bytesToken = tokens[4]?.toString('latin1') ?? ''
+    return /^\d{1,10}$/.test(bytesToken) ? { command, key, length: line + Number(bytesToken) + 2 } : null
+  }
+  const keys = tokens.length - (KEY_THIRD.has(command) ? 2 : 1)
+  return command.startsWith('g') && keys > 1 ? null : { command, key, length: line }
+}
+
+export const keyName = (key: Uint8Array): string =>
+  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
+
+/** `SERVER_ERROR reason`, or nothing for a request that wants no reply. */
+export function serverError(request: Request, reason: string): Buffer {
+  return isNoreply(request.bytes) ? EMPTY : Buffer.from(`SERVER_ERROR ${reason}\r\n`)
+}

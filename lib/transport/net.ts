@@ -1,0 +1,328 @@
+/**
+ * The `net` world: Node's own sockets and timers, portable, the fallback everywhere (DESIGN 4). Works in the main thread
+ * and in workers. Sockets push, a Connection is pulled: chunks wait in a queue until the owner reads them, and a socket
+ * whose queue is full is paused. Two planes may use it, so it knows nothing of either.
+ */
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import { performance } from 'node:perf_hooks'
+import { loadLibc } from './libc.js'
+import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
+import { CLOSED_HERE, listenSentence, literalOf, plainAddress, wordsOf } from './words.js'
+
+/** Lower keeps less memory per slow connection, costs more pauses. */
+const QUEUED_BYTES_MAX = 256 * 1024
+/** After `close()`: how long a peer may take to read what was sent, and then to close its own side. */
+const FLUSH_LIMIT_MS = 30_000
+const LINGER_LIMIT_MS = 1000
+
+/** Where a listener of this world can be met by other threads of the process (ListenOptions.fd). */
+export interface NetListener extends Listener {
+  readonly fd: number | undefined
+}
+
+export interface NetLoopOptions {
+  memory: Uint8Array
+}
+
+export function createNetLoop(options: NetLoopOptions): Loop {
+  return new NetLoop(options.memory)
+}
+
+class NetTimer implements Timer {
+  handle: NodeJS.Timeout | null = null
+  constructor(readonly at: number) {}
+}
+
+class NetLoop implements Loop {
+  readonly kind = 'net'
+  readonly memory: Uint8Array
+  readonly #servers = new Set<Server>()
+  readonly #connections = new Set<NetConnection>()
+  readonly #timers = new Set<NetTimer>()
+  #stopped = false
+
+  constructor(memory: Uint8Array) {
+    this.memory = memory
+  }
+
+  now(): number {
+    return performance.now()
+  }
+
+  wallClock(): number {
+    return Date.now() / 1000
+  }
+
+  setTimer(afterMs: number, callback: () => void): Timer {
+    const timer = new NetTimer(this.now() + afterMs)
+    if (this.#stopped) return timer
+    this.#timers.add(timer)
+    timer.handle = setTimeout(
+      () => {
+        this.#timers.delete(timer)
+        callback()
+      },
+      Math.max(0, Math.ceil(afterMs)),
+    )
+    return timer
+  }
+
+  clearTimer(timer: Timer): void {
+    if (!(timer instanceof NetTimer) || timer.handle === null) return
+    clearTimeout(timer.handle)
+    this.#timers.delete(timer)
+  }
+
+  listen(
+    options: ListenOptions,
+    onConnection: (connection: Connection) => ConnectionHandler,
+    onListening: (listener: Listener) => void,
+    onError: (sentence: string) => void,
+  ): void {
+    const { host, port, backlog = 1024 } = options
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
+      const connection = this.#adopt(socket)
+      connection.handler = onConnection(connection)
+    })
+    this.#servers.add(server)
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      this.#servers.delete(server)
+      onError(listenSentence({ host, port }, error.code))
+    })
+    server.listen(
+      options.fd === undefined
+        ? { host: literalOf(host), port, backlog, exclusive: true }
+        : { fd: ownDescriptor(options.fd), backlog },
+      () => {
+        // From here on errors are those of accepting (too many open files): the server goes on.
+        server.removeAllListeners('error').on('error', () => {})
+        onListening(this.#listener(server))
+      },
+    )
+  }
+
+  connect(to: Address, handler: ConnectionHandler): Connection {
+    const socket = createConnection({ host: literalOf(to.host), port: to.port, allowHalfOpen: true, noDelay: true })
+    const connection = this.#adopt(socket, to)
+    connection.handler = handler
+    return connection
+  }
+
+  /** Messages to this thread come as events of Node's loop: nothing to be woken from. */
+  onWake(_wake: () => void): void {}
+
+  soon(task: () => void): void {
+    process.nextTick(task)
+  }
+
+  run(): void {}
+
+  stop(): void {
+    this.#stopped = true
+    for (const server of this.#servers) server.close()
+    for (const connection of [...this.#connections]) connection.close()
+    for (const timer of [...this.#timers]) this.clearTimer(timer)
+    this.#servers.clear()
+  }
+
+  #adopt(socket: Socket, to?: Address): NetConnection {
+    const connection = new NetConnection(socket, this.memory, to, () => this.#connections.delete(connection))
+    this.#connections.add(connection)
+    return connection
+  }
+
+  #listener(server: Server): NetListener {
+    const address = server.address()
+    return {
+      port: address !== null && typeof address === 'object' ? address.port : 0,
+      fd: (server as Server & { _handle?: { fd?: number } })._handle?.fd,
+      close: () => {
+        this.#servers.delete(server)
+        server.close()
+      },
+    }
+  }
+}
+
+/** A server closes its descriptor: two threads must not close the same number. Without koffi they do, at the end of the process. */
+function ownDescriptor(fd: number): number {
+  const copy = loadLibc().libc?.dup(fd) ?? -1
+  return copy >= 0 ? copy : fd
+}
+
+class NetConnection implements Connection {
+  readonly remote: Address
+  handler: ConnectionHandler = SILENT
+  readonly #socket: Socket
+  readonly #memory: Uint8Array
+  readonly #onGone: () => void
+  readonly #queue: Buffer[] = []
+  #queuedBytes = 0
+  #firstAt = 0
+  #connected: boolean
+  #ended = false
+  #paused = false
+  #wantsRoom = false
+  #scheduled = false
+  #closed = false
+  #told = false
+  #reason = CLOSED_HERE
+
+  constructor(socket: Socket, memory: Uint8Array, to: Address | undefined, onGone: () => void) {
+    this.#socket = socket
+    this.#memory = memory
+    this.#onGone = onGone
+    this.#connected = to === undefined
+    this.remote = to ?? { host: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+    socket.on('connect', () => this.#onConnect())
+    socket.on('data', chunk => this.#onData(chunk))
+    socket.on('end', () => {
+      this.#ended = true
+      this.#tellReadable()
+    })
+    socket.on('drain', () => this.#onDrain())
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (!this.#closed) this.#reason = wordsOf(error.code)
+    })
+    socket.on('close', () => this.#tellClosed())
+  }
+
+  get local(): Address {
+    return { host: plainAddress(this.#socket.localAddress ?? ''), port: this.#socket.localPort ?? 0 }
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  recv(offset: number, length: number): number {
+    const first = this.#queue[0]
+    if (!first) return this.#ended ? -1 : 0
+    const count = Math.min(length, first.length - this.#firstAt)
+    this.#memory.set(first.subarray(this.#firstAt, this.#firstAt + count), offset)
+    this.#consume(first, count)
+    return count
+  }
+
+  read(): Uint8Array | null {
+    const first = this.#queue[0]
+    if (!first) return this.#ended ? EMPTY : null
+    const bytes = first.subarray(this.#firstAt)
+    this.#consume(first, bytes.length)
+    return bytes
+  }
+
+  send(offset: number, length: number): number {
+    return this.write(this.#memory.subarray(offset, offset + length))
+  }
+
+  write(bytes: Uint8Array): number {
+    if (this.#closed) return bytes.length
+    const room = this.#connected ? Math.max(0, QUEUED_BYTES_MAX - this.#socket.writableLength) : 0
+    const count = Math.min(room, bytes.length)
+    // Node keeps a reference until the kernel took the bytes; ours are only borrowed.
+    if (count > 0) this.#socket.write(Buffer.from(bytes.subarray(0, count)))
+    if (count < bytes.length) this.#wantsRoom = true
+    return count
+  }
+
+  pauseReading(): void {
+    this.#paused = true
+  }
+
+  resumeReading(): void {
+    if (!this.#paused) return
+    this.#paused = false
+    this.#scheduleReadable()
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    if (!this.#connected) this.#socket.destroy()
+    else this.#linger()
+    setImmediate(() => this.#tellClosed())
+  }
+
+  destroy(): void {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#connected) this.#socket.resetAndDestroy()
+    else this.#socket.destroy()
+    setImmediate(() => this.#tellClosed())
+  }
+
+  /** Bytes that nobody read would turn the close into a reset, which can overtake our last reply: they are read away. */
+  #linger(): void {
+    const socket = this.#socket
+    socket.removeAllListeners('data')
+    socket.resume()
+    let limit = setTimeout(() => socket.destroy(), FLUSH_LIMIT_MS).unref()
+    socket.once('finish', () => {
+      clearTimeout(limit)
+      limit = setTimeout(() => socket.destroy(), LINGER_LIMIT_MS).unref()
+    })
+    socket.once('close', () => clearTimeout(limit))
+    socket.end()
+  }
+
+  #consume(first: Buffer, count: number): void {
+    this.#firstAt += count
+    this.#queuedBytes -= count
+    if (this.#firstAt === first.length) {
+      this.#queue.shift()
+      this.#firstAt = 0
+    }
+    if (this.#socket.isPaused() && this.#queuedBytes < QUEUED_BYTES_MAX / 2) this.#socket.resume()
+  }
+
+  #onConnect(): void {
+    this.#connected = true
+    if (this.#closed) return
+    this.handler.onConnect?.(this)
+    if (this.#wantsRoom) this.#onDrain()
+  }
+
+  #onData(chunk: Buffer): void {
+    if (this.#closed) return
+    this.#queue.push(chunk)
+    this.#queuedBytes += chunk.length
+    if (this.#queuedBytes >= QUEUED_BYTES_MAX) this.#socket.pause()
+    this.#tellReadable()
+  }
+
+  #onDrain(): void {
+    if (this.#closed || !this.#wantsRoom) return
+    this.#wantsRoom = false
+    this.handler.onWritable(this)
+  }
+
+  #tellReadable(): void {
+    if (this.#closed || this.#paused || this.handler === SILENT) {
+      if (this.handler === SILENT) this.#scheduleReadable()
+      return
+    }
+    this.handler.onReadable(this)
+    if (this.#queue.length > 0) this.#scheduleReadable()
+  }
+
+  #scheduleReadable(): void {
+    if (this.#scheduled || (this.#queue.length === 0 && !this.#ended)) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#tellReadable()
+    })
+  }
+
+  #tellClosed(): void {
+    if (this.#told) return
+    this.#told = true
+    this.#closed = true
+    this.#onGone()
+    this.handler.onClose(this, this.#reason)
+  }
+}
+
+const EMPTY = new Uint8Array(0)
+const SILENT: ConnectionHandler = { onReadable() {}, onWritable() {}, onClose() {} }
