@@ -180,7 +180,8 @@ export class Link implements ConnectionHandler {
         connection.close()
         return
       }
-      this.#decoder.feed(bytes)
+      // A copy: `bytes` is borrowed until the next call on this loop, and handling a frame may well make one.
+      this.#decoder.feed(Buffer.from(bytes))
       this.#deliver()
     }
   }
