@@ -58,6 +58,8 @@ class Run {
   readonly #history: TierHistory = { violations: [], requests: 0, errors: 0 }
   #serial = 0
   #flushing = false
+  /** Keys whose request under way overlaps a flush_all: it may have been done before or after it. */
+  readonly #overlapping = new Set<string>()
 
   constructor(seed: number, options: TierHistoryOptions) {
     this.#random = mulberry(seed)
@@ -153,10 +155,13 @@ class Run {
     const { node, client } = this.#pick(free)
     const oracle = this.#oracles.get(key)!
     this.#busy.add(key)
+    if (this.#flushing) this.#overlapping.add(key)
     this.#history.requests++
     this.#say(`> ${op.verb} ${key} ${op.value.slice(0, 12)} at ${node.id}`)
     client.request(key, op, reply => {
       this.#busy.delete(key)
+      const overlapped = this.#overlapping.delete(key)
+      if (overlapped) oracle.mayBeLost()
       this.#say(`< ${op.verb} ${key} ${op.value.slice(0, 12)} at ${node.id}: ${reply?.slice(0, 40)}`)
       if (reply === null || reply.startsWith('SERVER_ERROR')) {
         this.#history.errors++
@@ -165,6 +170,7 @@ class Run {
         return
       }
       const wrong = oracle.answered(op, reply)
+      if (overlapped) oracle.mayBeLost()
       if (wrong) this.#history.violations.push(`${key} at ${node.id}: ${wrong.slice(0, 300)}`)
     })
   }
@@ -209,6 +215,7 @@ class Run {
     if (free.length === 0 || this.#flushing) return
     this.#flushing = true
     const quiet = [...this.#oracles.keys()].filter(key => !this.#busy.has(key))
+    for (const key of this.#busy) this.#overlapping.add(key)
     for (const key of quiet) this.#busy.add(key)
     this.#say('> flush_all')
     this.#pick(free).client.command('flush_all\r\n', reply => {
