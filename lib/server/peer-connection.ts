@@ -29,6 +29,8 @@ interface LinkState {
 interface PassedOn {
   epoch: number
   count: number
+  /** Most hops that one of them had made when it came. One that comes with more may be the same, sent back: it must not wait behind itself. */
+  hops: number
   behind: PeerRequest[]
 }
 
@@ -98,7 +100,8 @@ export class PeerConnections implements LinkCallbacks {
     if (known) {
       known.count++
       known.epoch = epoch
-    } else this.#passedOn.set(name, { epoch, count: 1, behind: [] })
+      known.hops = Math.max(known.hops, request.hops)
+    } else this.#passedOn.set(name, { epoch, count: 1, hops: request.hops, behind: [] })
     const answer = request.answer
     request.answer = reply => {
       answer(reply)
@@ -137,7 +140,8 @@ export class PeerConnections implements LinkCallbacks {
         return
       }
       const passedOn = key && this.#passedOn.get(keyName(key))
-      if (passedOn && (passedOn.epoch !== this.#plane.engine.epoch() || passedOn.behind.length > 0)) {
+      const routeChanged = passedOn?.epoch !== this.#plane.engine.epoch()
+      if (passedOn && request.hops <= passedOn.hops && (routeChanged || passedOn.behind.length > 0)) {
         passedOn.behind.push(request)
         return
       }
