@@ -176,7 +176,7 @@ export class Source {
   #collectChained(generations: Generations, taker: number, generation: number, walk: Walk) {
     if (walk.pass === 0) Object.assign(walk, { pass: 1, cursor: 0 }) // the hot pass left others behind its cursor
     const before = generations.before(generation)!
-    const { keys, cursor } = this.#store.keys(generation, walk.cursor, BUCKETS_PER_BATCH >> 4)
+    const { keys, cursor } = this.#store.keys(generation, walk.cursor, BUCKETS_PER_BATCH >> 2)
     const records: Uint8Array[] = []
     for (const { key } of keys) {
       const arc = generations.arcAt(this.#store.point(key))

@@ -271,8 +271,9 @@ export class DataPlane {
   #onRoute(self: number, nodes: PeerNode[]): void {
     this.#self = self
     this.#nodes = nodes
-    this.#forwarder.setNodes(nodes)
+    const again = this.#forwarder.setNodes(nodes)
     this.#peers.onRoute()
+    for (const request of again) if (!request.dropped) this.execute(request)
   }
 
   #refused(ticket: number, reason: string): void {

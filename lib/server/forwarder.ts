@@ -59,7 +59,8 @@ export class Forwarder {
     this.#options = options
   }
 
-  setNodes(nodes: readonly PeerNode[]): void {
+  /** Returns the requests that were not sent yet: by the new route they may belong elsewhere, so the engine decides anew. */
+  setNodes(nodes: readonly PeerNode[]): Request[] {
     const known = new Map(nodes.map(node => [node.number, node]))
     for (const node of nodes) {
       const peer = this.#peers.get(node.number)
@@ -67,14 +68,19 @@ export class Forwarder {
       const moved = peer.node && (peer.node.dataHost !== node.dataHost || peer.node.dataPort !== node.dataPort)
       peer.node = node
       if (moved) peer.link?.close()
-      if (peer.queue.length > 0) this.#dial(peer)
     }
+    const again: Request[] = []
     for (const [number, peer] of this.#peers) {
-      if (known.has(number) || peer.sent.size > 0 || peer.queue.length > 0) continue
+      for (const { request } of peer.queue.splice(0)) {
+        request.cancel = null
+        again.push(request)
+      }
+      if (known.has(number) || peer.sent.size > 0) continue
       peer.link?.close()
       this.#peers.delete(number)
     }
     this.#known = known
+    return again
   }
 
   send(owner: number, request: Request): void {

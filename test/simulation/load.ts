@@ -5,14 +5,17 @@
  */
 import { SimulatedWorld } from '../../lib/transport/simulated.js'
 import { SimClient } from './client.js'
+import { CoordinatedTier } from './coordinated.js'
 import { mulberry } from './handoff.js'
 import { KeyOracle, type Op, type Verb } from './oracle.js'
-import { type SimNode, SimTier } from './tier.js'
+import { type SimNode, SimTier, type TierUnderTest } from './tier.js'
 
 export interface TierHistoryOptions {
   /** Nodes may be killed and come back with empty memory. */
   restarts?: boolean
   flushes?: boolean
+  /** The real coordinator and memberships, killed and restarted at times; one change at a time. */
+  coordinator?: boolean
   durationMs?: number
   trace?: (line: string) => void
 }
@@ -51,21 +54,23 @@ class Run {
   readonly #random: () => number
   readonly #options: TierHistoryOptions
   readonly #world: SimulatedWorld
-  readonly #tier: SimTier
+  readonly #tier: TierUnderTest
   readonly #oracles = new Map<string, KeyOracle>()
   readonly #busy = new Set<string>()
   readonly #clients: { node: SimNode; client: SimClient }[] = []
   readonly #history: TierHistory = { violations: [], requests: 0, errors: 0 }
   #serial = 0
   #flushing = false
-  /** Keys whose request under way overlaps a flush_all: it may have been done before or after it. */
+  /** Keys whose request under way overlaps a flush_all or a crash: it may have been done before or after that. */
   readonly #overlapping = new Set<string>()
 
   constructor(seed: number, options: TierHistoryOptions) {
     this.#random = mulberry(seed)
     this.#options = options
     this.#world = new SimulatedWorld(seed)
-    this.#tier = new SimTier(this.#world, this.#random, NODES, [1, 2, 3])
+    this.#tier = options.coordinator
+      ? new CoordinatedTier(this.#world, this.#random, NODES)
+      : new SimTier(this.#world, this.#random, NODES, [1, 2, 3])
     const keys = 5 + Math.floor(this.#random() * 60)
     for (let i = 0; i < keys; i++) this.#oracles.set(`key:${i}`, new KeyOracle())
     for (let i = 0; i < CLIENTS; i++) {
@@ -177,23 +182,21 @@ class Run {
 
   #disturb(): void {
     const r = this.#random()
-    if (r < 0.6 && this.#tier.topology.generations.length < 4) this.#change()
+    if (r < 0.6 && !this.#tier.busy) this.#change()
     else if (r < 0.75 && this.#options.restarts) this.#restart(this.#pick(this.#tier.nodes))
     else if (r < 0.8 && this.#options.flushes) this.#flush()
+    else if (r > 0.8 && this.#tier.restartCoordinator) this.#tier.restartCoordinator()
   }
 
   #change(): void {
+    if (this.#tier.servers.length === 0) return
     const now = this.#tier.servers.map(({ number, weight }) => ({ number, weight }))
     const outside = this.#tier.nodes.filter(node => node.alive && !now.some(({ number }) => number === node.number))
     const r = this.#random()
     if (outside.length > 0 && (now.length === 1 || r < 0.5)) now.push({ number: this.#pick(outside).number, weight: 1 })
     else if (now.length > 1 && r < 0.8) now.splice(Math.floor(this.#random() * now.length), 1)
     else this.#pick(now).weight = 1 + Math.floor(this.#random() * 4)
-    this.#say(
-      'GENERATION',
-      this.#tier.topology.epoch + 1,
-      now.map(({ number, weight }) => `n${number}*${weight}`).join(' '),
-    )
+    this.#say('GENERATION', this.#tier.epoch + 1, now.map(({ number, weight }) => `n${number}*${weight}`).join(' '))
     this.#tier.change(now)
   }
 
@@ -202,6 +205,7 @@ class Run {
     this.#say('KILL', node.id)
     node.kill()
     for (const oracle of this.#oracles.values()) oracle.mayBeLost()
+    for (const key of this.#busy) this.#overlapping.add(key) // done there, and its answer still on the way
     this.#world.after(50 + this.#random() * 300, () => {
       this.#say('START', node.id)
       node.start()

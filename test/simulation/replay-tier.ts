@@ -1,10 +1,11 @@
-/** Prints one history of a whole simulated tier: `node dist/test/simulation/replay-tier.js SEED [plain|restarts]`. */
+/** Prints one history of a whole simulated tier: `node dist/test/simulation/replay-tier.js SEED [plain|restarts|coordinator|both]`. */
+import { MODES, type Mode } from './battery.js'
 import { tierHistory } from './load.js'
 
 const [seed = '1', mode = 'plain'] = process.argv.slice(2)
 const { violations, requests, errors } = tierHistory(Number(seed), {
   flushes: true,
-  restarts: mode === 'restarts',
+  ...MODES[mode as Mode],
   trace: line => process.stdout.write(`${line}\n`),
 })
 process.stdout.write(`${requests} requests, ${errors} errors; ${violations.join('\n') || 'no violation'}\n`)

@@ -14,10 +14,10 @@ import type { SimulatedWorld } from '../../lib/transport/simulated.js'
 
 export type Random = () => number
 
-const RULE = { dialect: 'libmemcached-weighted', pointsPerServer: 160 } as const
-const CLIENT_PORT = 11211
-const PEER_PORT = 11400
-const DATA_PORT = 11401
+export const RULE = { dialect: 'libmemcached-weighted', pointsPerServer: 40 } as const
+export const CLIENT_PORT = 11211
+export const PEER_PORT = 11400
+export const DATA_PORT = 11401
 
 /** Arenas are reused: a thousand seeds make thousands of nodes. */
 const idle: Arena[] = []
@@ -26,7 +26,7 @@ const WORKERS = 2
 function takeArena(): Arena {
   const known = idle.pop()
   if (!known)
-    return createArena({ memoryLimitMb: 32, threads: WORKERS, versionText: 'simulation', routePointsMax: 1 << 14 })
+    return createArena({ memoryLimitMb: 10, threads: WORKERS, versionText: 'simulation', routePointsMax: 1 << 14 })
   resetArena(known)
   return known
 }
@@ -63,6 +63,8 @@ export class SimNode {
   readonly #random: Random
   readonly #onSettled: (node: SimNode, epoch: number) => void
   readonly events: string[] = []
+  /** Called with each start: gives the node its membership. */
+  onStarted: (node: SimNode) => void = () => {}
 
   constructor(world: SimulatedWorld, random: Random, number: number, onSettled: SimNode['settledCallback']) {
     this.#world = world
@@ -124,6 +126,7 @@ export class SimNode {
         throw new Error(sentence)
       },
     )
+    this.onStarted(this)
   }
 
   /** The process is gone with its memory; its host's connections break. */
@@ -141,7 +144,22 @@ export class SimNode {
   }
 }
 
-export class SimTier {
+/** What a load needs of a tier, however its topology is driven. */
+export interface TierUnderTest {
+  readonly nodes: SimNode[]
+  readonly settled: boolean
+  /** Changes that may be asked for at once are few. */
+  readonly busy: boolean
+  readonly servers: { number: number; weight: number }[]
+  readonly epoch: number
+  change(servers: { number: number; weight: number }[]): void
+  inform(node: SimNode): void
+  /** Only where there is one. */
+  restartCoordinator?(): void
+  release(): void
+}
+
+export class SimTier implements TierUnderTest {
   readonly nodes: SimNode[] = []
   topology: Topology
   readonly #world: SimulatedWorld
@@ -174,6 +192,14 @@ export class SimTier {
 
   get settled(): boolean {
     return this.topology.generations.length === 1
+  }
+
+  get busy(): boolean {
+    return this.topology.generations.length >= 4
+  }
+
+  get epoch(): number {
+    return this.topology.epoch
   }
 
   get servers(): { number: number; weight: number }[] {

@@ -1,0 +1,4 @@
+import { battery } from './battery.js'
+
+battery('coordinator', 200)
+battery('both', 100)
