@@ -198,6 +198,7 @@ export class ControlPlane {
       dataPort: node.dataPort,
     }))
     for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, self: this.#self, nodes })
+    this.#reportProgress()
     const settled = this.handoff.settled
     if (settled !== this.#wasSettled) {
       this.#wasSettled = settled

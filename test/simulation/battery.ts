@@ -1,23 +1,12 @@
 /** Many seeds of one kind of simulated tier, as one test. A failing seed prints the command that replays it. */
 import t from 'tap'
-import { tierHistory } from './load.js'
-
-export const MODES = {
-  /** Changes that overlap, chains, back and forth; topologies that come late or only from peers. */
-  plain: {},
-  /** The same, and nodes that come back with empty memory. */
-  restarts: { restarts: true },
-  /** The real coordinator and memberships, the coordinator killed and restarted. */
-  coordinator: { coordinator: true, durationMs: 2500 },
-  /** And nodes restarted too. */
-  both: { coordinator: true, restarts: true, durationMs: 2500 },
-} as const
-export type Mode = keyof typeof MODES
+import { MODES, type Mode, tierHistory } from './load.js'
 
 /** `SEEDS=100000` for a long night. */
 export function battery(mode: Mode, usual: number): void {
+  t.setTimeout(0)
   const seeds = Number(process.env.SEEDS ?? usual)
-  t.test(`${seeds} seeds, ${mode}`, async t => {
+  t.test(`${seeds} seeds, ${mode}`, { timeout: 1000 * Math.max(240, seeds) }, async t => {
     let requests = 0
     for (let seed = 1; seed <= seeds; seed++) {
       const history = tierHistory(seed, { flushes: true, ...MODES[mode] })

@@ -8,8 +8,9 @@ import { type History, history } from './handoff.js'
 const modes = { plain: {}, cuts: { cuts: true }, restarts: { cuts: true, restarts: true } } as const
 const SEEDS_PER_MODE = { plain: 300, cuts: 400, restarts: 300 } as const
 
+t.setTimeout(0)
 for (const mode of ['plain', 'cuts', 'restarts'] as const) {
-  t.test(`${SEEDS_PER_MODE[mode]} histories, ${mode}`, async t => {
+  t.test(`${SEEDS_PER_MODE[mode]} histories, ${mode}`, { timeout: 240_000 }, async t => {
     const totals: History = { violations: [], requests: 0, takes: 0 }
     for (let seed = 1; seed <= SEEDS_PER_MODE[mode]; seed++) {
       const { violations, requests, takes } = history(seed, modes[mode])

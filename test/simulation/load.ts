@@ -26,6 +26,18 @@ export interface TierHistory {
   errors: number
 }
 
+export const MODES = {
+  /** Changes that overlap, chains, back and forth; topologies that come late or only from peers. */
+  plain: {},
+  /** The same, and nodes that come back with empty memory. */
+  restarts: { restarts: true },
+  /** The real coordinator and memberships, the coordinator killed and restarted. */
+  coordinator: { coordinator: true, durationMs: 2500 },
+  /** And nodes restarted too. */
+  both: { coordinator: true, restarts: true, durationMs: 2500 },
+} as const
+export type Mode = keyof typeof MODES
+
 const NODES = 4
 const CLIENTS = 6
 const SETTLE_LIMIT_MS = 60_000

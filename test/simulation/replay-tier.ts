@@ -1,6 +1,5 @@
 /** Prints one history of a whole simulated tier: `node dist/test/simulation/replay-tier.js SEED [plain|restarts|coordinator|both]`. */
-import { MODES, type Mode } from './battery.js'
-import { tierHistory } from './load.js'
+import { MODES, type Mode, tierHistory } from './load.js'
 
 const [seed = '1', mode = 'plain'] = process.argv.slice(2)
 const { violations, requests, errors } = tierHistory(Number(seed), {
