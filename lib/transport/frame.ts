@@ -56,6 +56,9 @@ export function encodeFrame(frame: Frame): Buffer {
   return bytes
 }
 
+/** The bytes are no frames of ours. */
+export class FrameError extends Error {}
+
 const PARTIAL_BYTES_MIN = 4096
 /** A larger buffer is given back as soon as its frame is through. */
 const PARTIAL_BYTES_KEPT = 1 << 20
@@ -92,7 +95,7 @@ export class FrameDecoder {
     this.#at = 0
   }
 
-  /** The next frame; its payload is valid until the next call. Throws an Error with a sentence when the bytes are no frames. */
+  /** The next frame; its payload is valid until the next call. Throws a FrameError when the bytes are no frames. */
   next(): Frame | null {
     this.#forgetDelivered()
     if (this.#gathered === 0) {
@@ -145,7 +148,7 @@ export class FrameDecoder {
   #checkedLength(bytes: Uint8Array, at: number): number {
     const length = (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
     if (length < FRAME_HEADER_BYTES || length > this.frameBytesMax) {
-      throw new Error(
+      throw new FrameError(
         `a frame says it is ${length} bytes long, allowed are ${FRAME_HEADER_BYTES} to ${this.frameBytesMax}`,
       )
     }

@@ -1,18 +1,28 @@
 /**
- * A peer link: frames over a Connection after a mutual handshake.
+ * A peer link: frames over a Connection after a mutual handshake. It knows no topology and no message beyond the handshake.
  *
- *   dialer:  hello {protocol, purpose, id, incarnation, nonce} -->
- *                                            <-- challenge {id, incarnation, nonce, proof}   :acceptor
- *   dialer:  proof {proof}                   -->
- *                                            <-- welcome {}  |  refuse {sentence}
+ *   dialer:  hello {protocol, purpose, id, incarnation, nonce}     acceptor: challenge {id, incarnation, nonce, proof}
+ *   dialer:  proof {proof}                                         acceptor: welcome {id, incarnation} | refuse {sentence}
  *
- * A proof is an HMAC-SHA256 of everything both sides said and of the side's role, so that it cannot be sent back or used on
- * another link; the secret itself never travels. Without a secret the key is empty, and an acceptor takes only connections
- * from this machine. It may not know what frames mean; frames of the handshake never reach the owner.
+ * A proof is an HMAC-SHA256 by the shared secret over both nonces, both identities, the purpose and the role of the prover,
+ * so it serves once, for one link, in one direction. Either side refuses with one plain sentence, sent as `refuse`.
+ * Without a secret the HMAC key is empty and the acceptor only takes connections from loopback addresses.
+ *
+ *   send --> chunks (copied) --once per turn--> connection        connection --> FrameDecoder --> onFrame
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { encodeFrame, FRAME_BYTES_MAX, type Frame, FrameDecoder, FrameType, PEER_PROTOCOL_VERSION } from './frame.js'
+import {
+  FRAME_BYTES_MAX,
+  FRAME_HEADER_BYTES,
+  type Frame,
+  FrameDecoder,
+  FrameError,
+  FrameType,
+  PEER_PROTOCOL_VERSION,
+  writeFrameHeader,
+} from './frame.js'
 import type { Address, Connection, ConnectionHandler, Loop, Timer } from './loop.js'
+import { OutputQueue } from './output-queue.js'
 import { isLoopbackAddress } from './words.js'
 
 export type LinkPurpose = 'control' | 'data' | 'store'
@@ -28,345 +38,390 @@ export interface LinkPeer extends LinkIdentity {
   purpose: LinkPurpose
 }
 
-export interface LinkCallbacks {
-  /** The handshake is through. */
-  onOpen(link: Link, peer: LinkPeer): void
-  /** The payload is valid during the call only. */
-  onFrame(link: Link, frame: Frame): void
-  /** The handshake failed, here or there: one sentence. `onClose` follows. */
-  onRefused(sentence: string): void
-  /** Once, last. */
-  onClose(link: Link, reason: string): void
-  /** What `send` had to queue is out. */
-  onDrained?(link: Link): void
-}
-
-interface CommonOptions {
-  self: LinkIdentity
+interface LinkOptions {
+  /** Shared by the whole tier; null: loopback only. */
   secret: string | null
-  /** Bytes that may wait for a slow peer; over it the link is closed. */
+  self: LinkIdentity
+  /**
+   * Bytes that may wait for the connection, one frame beyond it allowed. Over it the link is closed. Higher rides out longer
+   * stalls of a peer and costs memory per peer. Default 64 MiB.
+   */
   queueBytesMax?: number
-  /** For tests of other versions. */
+  /** Default 5000; lower notices dead peers sooner, and cuts links of a machine under heavy load. */
+  handshakeLimitMs?: number
+  /** Of this build; other values are for tests. */
   protocol?: number
 }
 
-export interface DialOptions extends CommonOptions {
+export interface DialOptions extends LinkOptions {
   purpose: LinkPurpose
 }
 
-export interface AcceptOptions extends CommonOptions {
-  accepts: LinkPurpose[]
-  /** A sentence refuses the peer. */
+export interface AcceptOptions extends LinkOptions {
+  accepts: readonly LinkPurpose[]
+  /** Asked after the peer has proved itself; a sentence refuses it. */
   authorize?(peer: LinkPeer): string | null
 }
 
-const QUEUE_BYTES_MAX = 64 << 20
-const HANDSHAKE_MS = 5000
-/** Nobody may make us keep more than this before the handshake is through. */
-const HANDSHAKE_FRAME_BYTES_MAX = 4096
-/** Frames handled in one turn of a link before others have theirs. */
-const READS_PER_TURN = 16
+export interface LinkCallbacks {
+  onOpen(link: Link, peer: LinkPeer): void
+  /** The payload is borrowed: valid during the call. */
+  onFrame(link: Link, frame: Frame): void
+  /** The handshake ended in a refusal, the peer's or ours; `onClose` follows. */
+  onRefused(sentence: string): void
+  /** Exactly once for every link, opened or not, and never from within a call of `dialLink`, `acceptLink` or `close`. */
+  onClose(link: Link, reason: string): void
+  /** `send` had returned false, and everything is out now. */
+  onDrained?(link: Link): void
+}
 
-export function dialLink(loop: Loop, address: Address, options: DialOptions, callbacks: LinkCallbacks): Link {
-  const link = new Link(loop, callbacks, options, null)
-  link.attach(loop.connect(address, link))
+/** Dials; frames can be sent from `onOpen` on. */
+export function dialLink(loop: Loop, to: Address, options: DialOptions, callbacks: LinkCallbacks): Link {
+  const link = new Link(loop, to, callbacks, options, { role: 'dialer', purpose: options.purpose })
+  link.adopt(loop.connect(to, link))
   return link
 }
 
+/** For an `onConnection` of Loop.listen: the link is the connection's handler. */
 export function acceptLink(connection: Connection, loop: Loop, options: AcceptOptions, callbacks: LinkCallbacks): Link {
-  const link = new Link(loop, callbacks, { ...options, purpose: 'control' }, options)
-  link.attach(connection)
+  const { accepts, authorize } = options
+  const link = new Link(loop, connection.remote, callbacks, options, { role: 'acceptor', accepts, authorize })
+  link.adopt(connection)
+  connection.handler = link
   return link
 }
 
-interface Hello {
-  protocol: number
+type Role =
+  | { role: 'dialer'; purpose: LinkPurpose }
+  | { role: 'acceptor'; accepts: readonly LinkPurpose[]; authorize: AcceptOptions['authorize'] }
+
+/** Who is speaking, as both sides hash it. */
+interface Parties {
   purpose: LinkPurpose
-  id: string
-  incarnation: string
-  nonce: string
+  dialer: LinkIdentity
+  acceptor: LinkIdentity
+  dialerNonce: string
+  acceptorNonce: string
 }
 
-type Step = 'hello' | 'challenge' | 'proof' | 'welcome' | 'open' | 'closed'
+type State = 'hello' | 'challenge' | 'proof' | 'welcome' | 'open' | 'closed'
+
+const QUEUE_BYTES_MAX = 64 * 1024 * 1024
+const HANDSHAKE_LIMIT_MS = 5000
+/** Before a peer has proved itself it may not make us hold more than this. */
+const HANDSHAKE_FRAME_BYTES_MAX = 4096
+/** From here on `send` asks its caller to wait. */
+const BUSY_BYTES = 256 * 1024
+const READS_PER_TURN = 8
+const ID_LENGTH_MAX = 250
+const NONCE_BYTES = 16
+const SECRETS_DIFFER = 'the peer secret is not the same on both sides'
 
 export class Link implements ConnectionHandler {
+  readonly remote: Address
   readonly #loop: Loop
   readonly #callbacks: LinkCallbacks
-  readonly #options: DialOptions
-  /** Null on the dialing side. */
-  readonly #accept: AcceptOptions | null
+  readonly #options: LinkOptions
+  readonly #role: Role
   readonly #decoder = new FrameDecoder(HANDSHAKE_FRAME_BYTES_MAX)
-  readonly #nonce = randomBytes(16).toString('hex')
-  #connection: Connection | null = null
-  #step: Step
-  #hello: Hello | null = null
+  readonly #output = new OutputQueue()
+  readonly #nonce = randomBytes(NONCE_BYTES).toString('hex')
+  readonly #limit: Timer
+  #connection!: Connection
+  #state: State
+  #parties: Parties | null = null
   #peer: LinkPeer | null = null
-  #timer: Timer | null
-  #queue: Uint8Array[] = []
-  #queuedBytes = 0
+  #reason: string | null = null
   #paused = false
-  #reason = ''
+  #flushAsked = false
+  #blocked = false
+  #owesDrained = false
 
-  constructor(loop: Loop, callbacks: LinkCallbacks, options: DialOptions, accept: AcceptOptions | null) {
+  constructor(loop: Loop, remote: Address, callbacks: LinkCallbacks, options: LinkOptions, role: Role) {
     this.#loop = loop
+    this.remote = remote
     this.#callbacks = callbacks
     this.#options = options
-    this.#accept = accept
-    this.#step = accept ? 'hello' : 'challenge'
-    this.#timer = loop.setTimer(HANDSHAKE_MS, () => {
-      this.#timer = null
-      this.#refuse(`no handshake within ${HANDSHAKE_MS / 1000} s`)
-    })
+    this.#role = role
+    this.#state = role.role === 'acceptor' ? 'hello' : 'challenge'
+    const limitMs = options.handshakeLimitMs ?? HANDSHAKE_LIMIT_MS
+    this.#limit = loop.setTimer(limitMs, () => this.#end(`no handshake within ${limitMs} ms`))
   }
 
-  /** For dialLink and acceptLink only. */
-  attach(connection: Connection): void {
+  /** For dialLink and acceptLink. */
+  adopt(connection: Connection): void {
     this.#connection = connection
-    connection.handler = this
-    if (this.#accept && this.#options.secret === null && !isLoopbackAddress(connection.remote.host)) {
-      this.#loop.soon(() => this.#refuse('without a secret only this machine may connect'))
-    }
   }
 
+  get open(): boolean {
+    return this.#state === 'open'
+  }
+
+  /** Who the peer proved to be; null before `onOpen`. */
   get peer(): LinkPeer | null {
     return this.#peer
   }
 
-  get open(): boolean {
-    return this.#step === 'open'
-  }
-
+  /** Bytes that `send` accepted and the connection has not taken. */
   get queuedBytes(): number {
-    return this.#queuedBytes
+    return this.#output.bytes
   }
 
-  /** False when bytes had to be queued: better wait for `onDrained`. Nothing happens before the link is open or after it closed. */
+  /** Copies the frame. False: it is accepted, but the peer is slower than we are; better wait for `onDrained`. On a link that is not open: lost. */
   send(type: number, id: number, epoch: number, payload: Uint8Array, hops = 0): boolean {
-    if (this.#step !== 'open') return false
-    return this.#write(encodeFrame({ type, hops, id, epoch, payload }))
+    if (this.#state !== 'open') return false
+    if (this.#output.bytes > (this.#options.queueBytesMax ?? QUEUE_BYTES_MAX)) {
+      this.#end(`${this.#output.bytes} bytes wait for a peer that does not read them`)
+      return false
+    }
+    this.#push(type, id, epoch, payload, hops)
+    if (!this.#blocked && this.#output.bytes >= BUSY_BYTES) this.#flush()
+    if (this.#blocked || this.#output.bytes >= BUSY_BYTES) this.#owesDrained = true
+    return !this.#owesDrained
   }
 
+  /** No `onFrame` until `resume`; frames that have arrived are kept. */
   pause(): void {
+    if (this.#paused) return
     this.#paused = true
-    this.#connection?.pauseReading()
+    this.#connection.pauseReading()
   }
 
   resume(): void {
     if (!this.#paused) return
     this.#paused = false
-    this.#connection?.resumeReading()
-    this.#loop.soon(() => this.#deliver())
+    this.#loop.soon(() => {
+      if (this.#paused || this.#state === 'closed') return
+      this.#takeFrames()
+      // As only the last word counts: a frame's callback may have paused again.
+      if (!this.#paused && !this.#isClosed()) this.#connection.resumeReading()
+    })
   }
 
+  /** Idempotent. What can go out at once still goes. */
   close(): void {
     this.#end('closed')
-    this.#connection?.close()
   }
 
-  // --- the connection
+  // --- ConnectionHandler
 
   onConnect(): void {
-    const { self, purpose, protocol = PEER_PROTOCOL_VERSION } = this.#options
-    this.#hello = { protocol, purpose, ...self, nonce: this.#nonce }
-    this.#say(FrameType.hello, this.#hello)
+    if (this.#role.role !== 'dialer') return
+    const { self, protocol = PEER_PROTOCOL_VERSION } = this.#options
+    this.#say(FrameType.hello, { protocol, purpose: this.#role.purpose, ...identityOf(self), nonce: this.#nonce })
   }
 
   onReadable(connection: Connection): void {
-    for (let reads = 0; reads < READS_PER_TURN && !this.#paused && this.#step !== 'closed'; reads++) {
+    for (let reads = 0; reads < READS_PER_TURN && !this.#paused && !this.#isClosed(); reads++) {
       const bytes = connection.read()
       if (bytes === null) return
       if (bytes.length === 0) {
         this.#end('closed by the peer')
-        connection.close()
         return
       }
       // A copy: `bytes` is borrowed until the next call on this loop, and handling a frame may well make one.
       this.#decoder.feed(Buffer.from(bytes))
-      this.#deliver()
+      this.#takeFrames()
     }
   }
 
   onWritable(): void {
-    while (this.#queue.length > 0) {
-      const first = this.#queue[0]!
-      const sent = this.#connection!.write(first)
-      this.#queuedBytes -= sent
-      if (sent < first.length) {
-        this.#queue[0] = first.subarray(sent)
-        return
-      }
-      this.#queue.shift()
-    }
-    this.#callbacks.onDrained?.(this)
+    this.#blocked = false
+    this.#flush()
   }
 
   onClose(_connection: Connection, reason: string): void {
-    this.#end(this.#reason || reason)
-    this.#callbacks.onClose(this, this.#reason)
+    this.#state = 'closed'
+    this.#loop.clearTimer(this.#limit)
+    this.#output.clear()
+    this.#callbacks.onClose(this, this.#reason ?? reason)
   }
 
-  #deliver(): void {
+  // --- frames
+
+  #isClosed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  #takeFrames(): void {
     try {
-      for (;;) {
-        if (this.#paused || this.#step === 'closed') {
-          this.#decoder.keep()
-          return
-        }
+      while (!this.#paused && !this.#isClosed()) {
         const frame = this.#decoder.next()
         if (!frame) return
-        if (this.#step === 'open') this.#callbacks.onFrame(this, frame)
-        else this.#shake(frame)
+        if (this.#state === 'open') this.#callbacks.onFrame(this, frame)
+        else this.#onHandshake(frame)
       }
     } catch (error) {
-      if (!(error instanceof Error) || !/^a frame says/.test(error.message)) throw error
-      if (this.#step === 'open') {
-        this.#end(error.message)
-        this.#connection?.destroy()
-      } else this.#refuse('what came is no handshake of a peer')
-    }
-  }
-
-  #write(bytes: Uint8Array): boolean {
-    const connection = this.#connection!
-    let rest = bytes
-    if (this.#queue.length === 0) {
-      const sent = connection.write(bytes)
-      if (sent === bytes.length) return true
-      rest = bytes.subarray(sent)
-    }
-    this.#queue.push(rest)
-    this.#queuedBytes += rest.length
-    if (this.#queuedBytes > (this.#options.queueBytesMax ?? QUEUE_BYTES_MAX)) {
-      this.#end('the peer reads too slowly')
-      connection.destroy()
-    }
-    return false
-  }
-
-  // --- the handshake
-
-  #shake(frame: Frame): void {
-    const said = parse(frame.payload)
-    if (frame.type === FrameType.refuse) {
-      this.#refused(typeof said.sentence === 'string' ? said.sentence.slice(0, 500) : 'the peer refused')
-    } else if (this.#step === 'hello' && frame.type === FrameType.hello) this.#onHello(said)
-    else if (this.#step === 'challenge' && frame.type === FrameType.challenge) this.#onChallenge(said)
-    else if (this.#step === 'proof' && frame.type === FrameType.proof) this.#onProof(said)
-    else if (this.#step === 'welcome' && frame.type === FrameType.welcome) this.#opened()
-    else this.#refuse('what came is no handshake of a peer')
-  }
-
-  #onHello(said: Record<string, unknown>): void {
-    const { protocol, purpose, id, incarnation, nonce } = said
-    const ours = this.#options.protocol ?? PEER_PROTOCOL_VERSION
-    if (protocol !== ours) {
-      this.#refuse(`peer protocol ${String(protocol)} is not spoken here, only ${ours}`)
+      if (!(error instanceof FrameError)) throw error
+      this.#end(`the peer does not speak our protocol: ${error.message}`)
       return
     }
-    if (typeof id !== 'string' || typeof incarnation !== 'string' || typeof nonce !== 'string') {
-      this.#refuse('what came is no handshake of a peer')
-      return
+    if (!this.#isClosed()) this.#decoder.keep()
+  }
+
+  #push(type: number, id: number, epoch: number, payload: Uint8Array, hops: number): void {
+    const header = this.#output.reserve(FRAME_HEADER_BYTES)
+    writeFrameHeader(header, { type, hops, id, epoch }, payload.length)
+    this.#output.push(payload)
+    if (this.#flushAsked || this.#blocked) return
+    this.#flushAsked = true
+    this.#loop.soon(() => {
+      this.#flushAsked = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    if (this.#blocked || this.#isClosed()) return
+    for (let head = this.#output.head; head; head = this.#output.head) {
+      const count = this.#connection.write(head)
+      this.#output.consume(count)
+      if (count < head.length) {
+        this.#blocked = true
+        return
+      }
     }
-    if (!this.#accept!.accepts.includes(purpose as LinkPurpose)) {
-      this.#refuse(`links for "${String(purpose)}" are not taken here`)
-      return
-    }
-    this.#hello = { protocol: ours, purpose: purpose as LinkPurpose, id, incarnation, nonce }
-    this.#peer = { id, incarnation, purpose: purpose as LinkPurpose }
-    const { self } = this.#options
-    this.#step = 'proof'
-    this.#say(FrameType.challenge, { ...self, nonce: this.#nonce, proof: this.#proof('acceptor', self, this.#nonce) })
-  }
-
-  #onChallenge(said: Record<string, unknown>): void {
-    const { id, incarnation, nonce, proof } = said
-    if (typeof id !== 'string' || typeof incarnation !== 'string' || typeof nonce !== 'string') {
-      this.#refuse('what came is no handshake of a peer')
-      return
-    }
-    const peer = { id, incarnation }
-    if (!equal(proof, this.#proof('acceptor', peer, nonce))) {
-      this.#refuse('the peer secret is wrong')
-      return
-    }
-    this.#peer = { ...peer, purpose: this.#options.purpose }
-    this.#step = 'welcome'
-    this.#say(FrameType.proof, { proof: this.#proof('dialer', peer, nonce) })
-  }
-
-  #onProof(said: Record<string, unknown>): void {
-    if (!equal(said.proof, this.#proof('dialer', this.#options.self, this.#nonce))) {
-      this.#refuse('the peer secret is wrong')
-      return
-    }
-    const refusal = this.#accept?.authorize?.(this.#peer!) ?? null
-    if (refusal !== null) {
-      this.#refuse(refusal)
-      return
-    }
-    this.#say(FrameType.welcome, {})
-    this.#opened()
-  }
-
-  #opened(): void {
-    this.#step = 'open'
-    this.#stopTimer()
-    this.#decoder.frameBytesMax = FRAME_BYTES_MAX
-    this.#callbacks.onOpen(this, this.#peer!)
-  }
-
-  /** Everything that both sides have said, and who says it. */
-  #proof(role: 'dialer' | 'acceptor', acceptor: LinkIdentity, acceptorNonce: string): string {
-    const { protocol, purpose, id, incarnation, nonce } = this.#hello!
-    const said = [role, protocol, purpose, id, incarnation, nonce, acceptor.id, acceptor.incarnation, acceptorNonce]
-    return createHmac('sha256', this.#options.secret ?? '')
-      .update(JSON.stringify(said))
-      .digest('hex')
-  }
-
-  #say(type: number, said: object): void {
-    this.#write(encodeFrame({ type, hops: 0, id: 0, epoch: 0, payload: Buffer.from(JSON.stringify(said)) }))
-  }
-
-  /** This side will not: says so to both. */
-  #refuse(sentence: string): void {
-    if (this.#step === 'open' || this.#step === 'closed') return
-    if (this.#connection && this.#hello) this.#say(FrameType.refuse, { sentence })
-    else if (this.#connection && this.#accept) this.#say(FrameType.refuse, { sentence })
-    this.#refused(sentence)
-  }
-
-  #refused(sentence: string): void {
-    this.#end(sentence)
-    this.#callbacks.onRefused(sentence)
-    this.#connection?.close()
+    if (!this.#owesDrained) return
+    this.#owesDrained = false
+    this.#loop.soon(() => {
+      if (this.#state === 'open' && !this.#owesDrained) this.#callbacks.onDrained?.(this)
+    })
   }
 
   #end(reason: string): void {
-    if (this.#step === 'closed') return
-    this.#step = 'closed'
+    if (this.#isClosed()) return
+    this.#flush()
+    this.#state = 'closed'
     this.#reason = reason
-    this.#stopTimer()
-    this.#queue = []
-    this.#queuedBytes = 0
+    this.#connection.close()
   }
 
-  #stopTimer(): void {
-    if (this.#timer) this.#loop.clearTimer(this.#timer)
-    this.#timer = null
+  // --- handshake
+
+  #say(type: number, content: Record<string, unknown>): void {
+    this.#push(type, 0, 0, Buffer.from(JSON.stringify(content)), 0)
+  }
+
+  #refuse(sentence: string): void {
+    this.#say(FrameType.refuse, { sentence })
+    this.#callbacks.onRefused(sentence)
+    this.#end(`refused: ${sentence}`)
+  }
+
+  #onHandshake(frame: Frame): void {
+    const content = contentOf(frame)
+    if (frame.type === FrameType.refuse) {
+      const sentence = text(content.sentence, 1000)
+      this.#callbacks.onRefused(sentence)
+      this.#end(`refused by the peer: ${sentence}`)
+    } else if (this.#state === 'hello' && frame.type === FrameType.hello) this.#onHello(content)
+    else if (this.#state === 'challenge' && frame.type === FrameType.challenge) this.#onChallenge(content)
+    else if (this.#state === 'proof' && frame.type === FrameType.proof) this.#onProof(content)
+    else if (this.#state === 'welcome' && frame.type === FrameType.welcome) this.#onWelcome()
+    else throw new FrameError(`frame type ${frame.type} in the handshake`)
+  }
+
+  #onHello(content: Record<string, unknown>): void {
+    if (this.#role.role !== 'acceptor') return
+    const { self, secret, protocol = PEER_PROTOCOL_VERSION } = this.#options
+    if (content.protocol !== protocol) {
+      this.#refuse(`the peer protocol is version ${protocol} here, not ${String(content.protocol).slice(0, 20)}`)
+      return
+    }
+    const purpose = this.#role.accepts.find(one => one === content.purpose)
+    if (!purpose) {
+      const asked = JSON.stringify(content.purpose ?? null).slice(0, 40)
+      this.#refuse(`this port takes ${this.#role.accepts.join(' and ')} links, not ${asked}`)
+      return
+    }
+    if (secret === null && !isLoopbackAddress(this.remote.host)) {
+      this.#refuse(`without a peer secret only loopback addresses may connect, not ${this.remote.host}`)
+      return
+    }
+    const dialer = parseIdentity(content)
+    const nonces = { dialerNonce: text(content.nonce, 64), acceptorNonce: this.#nonce }
+    this.#parties = { purpose, dialer, acceptor: identityOf(self), ...nonces }
+    this.#state = 'proof'
+    this.#say(FrameType.challenge, { ...identityOf(self), nonce: this.#nonce, proof: this.#proofOf('acceptor') })
+  }
+
+  #onChallenge(content: Record<string, unknown>): void {
+    if (this.#role.role !== 'dialer') return
+    const acceptor = parseIdentity(content)
+    const nonces = { dialerNonce: this.#nonce, acceptorNonce: text(content.nonce, 64) }
+    this.#parties = { purpose: this.#role.purpose, dialer: identityOf(this.#options.self), acceptor, ...nonces }
+    if (!same(text(content.proof, 64), this.#proofOf('acceptor'))) {
+      this.#refuse(SECRETS_DIFFER)
+      return
+    }
+    this.#state = 'welcome'
+    this.#say(FrameType.proof, { proof: this.#proofOf('dialer') })
+  }
+
+  #onProof(content: Record<string, unknown>): void {
+    if (this.#role.role !== 'acceptor' || !this.#parties) return
+    if (!same(text(content.proof, 64), this.#proofOf('dialer'))) {
+      this.#refuse(SECRETS_DIFFER)
+      return
+    }
+    const peer = { ...this.#parties.dialer, purpose: this.#parties.purpose }
+    const refused = this.#role.authorize?.(peer) ?? null
+    if (refused !== null) {
+      this.#refuse(refused)
+      return
+    }
+    this.#say(FrameType.welcome, { ...identityOf(this.#options.self) })
+    this.#opened(peer)
+  }
+
+  #onWelcome(): void {
+    if (this.#parties) this.#opened({ ...this.#parties.acceptor, purpose: this.#parties.purpose })
+  }
+
+  #opened(peer: LinkPeer): void {
+    this.#loop.clearTimer(this.#limit)
+    this.#state = 'open'
+    this.#peer = peer
+    this.#decoder.frameBytesMax = FRAME_BYTES_MAX
+    this.#callbacks.onOpen(this, peer)
+  }
+
+  #proofOf(role: Role['role']): string {
+    const { purpose, dialer, acceptor, dialerNonce, acceptorNonce } = this.#parties!
+    const { secret, protocol = PEER_PROTOCOL_VERSION } = this.#options
+    const told = ['continuum peer link', role, protocol, purpose, dialerNonce, acceptorNonce]
+    const who = [dialer.id, dialer.incarnation, acceptor.id, acceptor.incarnation]
+    return createHmac('sha256', secret ?? '')
+      .update(JSON.stringify([...told, ...who]))
+      .digest('hex')
   }
 }
 
-function parse(payload: Uint8Array): Record<string, unknown> {
+function identityOf({ id, incarnation }: LinkIdentity): LinkIdentity {
+  return { id, incarnation }
+}
+
+function parseIdentity(content: Record<string, unknown>): LinkIdentity {
+  return { id: text(content.id, ID_LENGTH_MAX), incarnation: text(content.incarnation, 20) }
+}
+
+function contentOf(frame: Frame): Record<string, unknown> {
   try {
-    const value: unknown = JSON.parse(Buffer.from(payload).toString())
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+    const { buffer, byteOffset, length } = frame.payload
+    const content: unknown = JSON.parse(Buffer.from(buffer, byteOffset, length).toString())
+    if (typeof content === 'object' && content !== null) return content as Record<string, unknown>
   } catch {
-    return {}
+    // Falls through: not JSON is as bad as JSON of something else.
   }
+  throw new FrameError('a handshake that is not a JSON object')
 }
 
-function equal(given: unknown, expected: string): boolean {
-  if (typeof given !== 'string' || given.length !== expected.length) return false
-  return timingSafeEqual(Buffer.from(given), Buffer.from(expected))
+function text(value: unknown, lengthMax: number): string {
+  if (typeof value === 'string' && value.length <= lengthMax) return value
+  throw new FrameError('a handshake with a field missing or too long')
+}
+
+function same(given: string, expected: string): boolean {
+  const [a, b] = [Buffer.from(given), Buffer.from(expected)]
+  return a.length === b.length && timingSafeEqual(a, b)
 }

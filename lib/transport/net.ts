@@ -298,10 +298,7 @@ class NetConnection implements Connection {
   }
 
   #tellReadable(): void {
-    if (this.#closed || this.#paused || this.handler === SILENT) {
-      if (this.handler === SILENT) this.#scheduleReadable()
-      return
-    }
+    if (this.#closed || this.#paused) return
     this.handler.onReadable(this)
     if (this.#queue.length > 0) this.#scheduleReadable()
   }
