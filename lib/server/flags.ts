@@ -3,6 +3,7 @@
  * have, each with its reason, so that nobody believes in an option that does nothing. From text to ServerOptions, or one
  * sentence. Pure; the command line (lib/cli/server.ts) hands the texts in.
  */
+import { availableParallelism } from 'node:os'
 
 export interface ServerOptions {
   /** 0: any free port. */
@@ -46,11 +47,21 @@ const ITEM_SIZE_MAX = 1024 * MEGA
 
 export const FLAGS: readonly Flag[] = [
   { short: 'p', long: 'port', argument: 'num', help: 'TCP port to listen on, 0 for any free one (default: 11211)' },
-  { short: 'l', long: 'listen', argument: 'addr', help: 'address to listen on, host or host:port (default: 0.0.0.0)' },
+  {
+    short: 'l',
+    long: 'listen',
+    argument: 'addr',
+    help: 'address to listen on, host or host:port (default: 127.0.0.1)',
+  },
   { short: 'm', long: 'memory-limit', argument: 'num', help: 'item memory in megabytes (default: 64)' },
   { short: 'M', long: 'disable-evictions', help: 'answer an error instead of evicting when memory is full' },
   { short: 'c', long: 'conn-limit', argument: 'num', help: 'max simultaneous connections (default: 1024)' },
-  { short: 't', long: 'threads', argument: 'num', help: 'number of worker threads (default: 4)' },
+  {
+    short: 't',
+    long: 'threads',
+    argument: 'num',
+    help: 'number of worker threads (default: 4, or the number of processors if that is less)',
+  },
   { short: 'I', long: 'max-item-size', argument: 'num', help: 'max item size, 1k to 1024m (default: 1m)' },
   { short: 'f', long: 'slab-growth-factor', argument: 'num', help: 'chunk size growth factor (default: 1.25)' },
   { short: 'n', long: 'slab-min-size', argument: 'bytes', help: 'min space for key, value and flags (default: 48)' },
@@ -110,7 +121,7 @@ function serverOptions(values: FlagValues): ServerOptions {
     port: place.port ?? portNumber(values.port),
     listen: place.host,
     memoryLimitMb,
-    threads: whole(values, 'threads', 4, 1, THREADS_MAX),
+    threads: whole(values, 'threads', Math.min(4, availableParallelism()), 1, THREADS_MAX),
     itemSizeMax: itemSize(values['max-item-size'], memoryLimitMb),
     maxConnections: whole(values, 'conn-limit', 1024, 1, 1_000_000),
     factor: growthFactor(values['slab-growth-factor']),
@@ -197,7 +208,7 @@ function portNumber(value: FlagValues[string]): number {
 }
 
 function listenPlace(value: FlagValues[string]): { host: string; port: number | null } {
-  if (value === undefined) return { host: '0.0.0.0', port: null }
+  if (value === undefined) return { host: '127.0.0.1', port: null }
   const text = String(value)
   const wrong = () => new BadFlag(`-l ${text}: must be one address, host or host:port`)
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s,:[\]]+))(?::(\d{1,5}))?$/.exec(text)

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import t from 'tap'
 import { type FlagValues, MEMORY_LIMIT_MB_MAX, parseFlags } from '../../lib/server/flags.js'
 
@@ -5,7 +6,13 @@ t.test('defaults are memcached’s', async t => {
   t.same(parseFlags({}), {
     ok: true,
     options: {
-      ...{ port: 11_211, listen: '0.0.0.0', memoryLimitMb: 64, threads: 4, itemSizeMax: 1 << 20 },
+      ...{
+        port: 11_211,
+        listen: '127.0.0.1',
+        memoryLimitMb: 64,
+        threads: Math.min(4, availableParallelism()),
+        itemSizeMax: 1 << 20,
+      },
       ...{ maxConnections: 1024, factor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flush: true },
       ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto' },
     },
