@@ -1,7 +1,7 @@
 /** Replies in any pieces; npm's memcache-parser as a second opinion about VALUE blocks. */
 import fc from 'fast-check'
 import t from 'tap'
-import { BadReply, type Reply, ReplyParser } from '../../lib/protocol/index.js'
+import { type Reply, ReplyParser } from '../../lib/protocol/index.js'
 
 /** All replies of a stream, cut into pieces of these sizes, the last one repeated. */
 function parse(stream: Buffer, sizes: number[] = [stream.length]): Reply[] {
