@@ -1,6 +1,15 @@
 /** Which world carries the traffic: what was asked for, and one sentence that says why (DESIGN 4: said once). */
 import { writeSync } from 'node:fs'
-import { EFD_CLOEXEC, EFD_NONBLOCK, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, type Libc, loadLibc } from './libc.js'
+import {
+  EFD_CLOEXEC,
+  EFD_NONBLOCK,
+  EPOLL_CLOEXEC,
+  EPOLL_CTL_ADD,
+  EPOLLIN,
+  EVENT_DATA_AT,
+  type Libc,
+  loadLibc,
+} from './libc.js'
 
 export type LoopWish = 'auto' | 'net' | 'epoll'
 
@@ -32,13 +41,13 @@ function selfTest(libc: Libc): string | null {
   const event = new DataView(new ArrayBuffer(128))
   const at = libc.addressOf(new Uint8Array(event.buffer))
   event.setUint32(0, EPOLLIN, true)
-  event.setInt32(4, fd, true)
+  event.setInt32(EVENT_DATA_AT, fd, true)
   const works =
     epoll >= 0 &&
     fd >= 0 &&
     libc.epollControl(epoll, EPOLL_CTL_ADD, fd, at) === 0 &&
     libc.epollWait(epoll, at + 64, 1, 0) === 1 &&
-    event.getInt32(68, true) === fd
+    event.getInt32(64 + EVENT_DATA_AT, true) === fd
   for (const open of [epoll, fd]) if (open >= 0) libc.close(open)
   return works ? null : 'epoll does not work here'
 }

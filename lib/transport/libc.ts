@@ -56,6 +56,9 @@ export const EPOLLIN = 1
 export const EPOLLOUT = 4
 export const EPOLLERR = 8
 export const EPOLLHUP = 16
+/** struct epoll_event: the mask, then what the caller gave, packed on x64 alone. */
+export const EVENT_BYTES = process.arch === 'x64' ? 12 : 16
+export const EVENT_DATA_AT = process.arch === 'x64' ? 4 : 8
 
 export const Errno = {
   EINTR: 4,

@@ -180,9 +180,9 @@ class NetConnection implements Connection {
       this.#ended = true
       this.#tellReadable()
     })
-    socket.on('drain', () => this.#onDrain())
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      if (!this.#closed) this.#reason = wordsOf(error.code)
+      // The first says why; what follows is about a socket that is gone.
+      if (!this.#closed && this.#reason === CLOSED_HERE) this.#reason = wordsOf(error.code)
     })
     socket.on('close', () => this.#tellClosed())
   }
@@ -220,9 +220,10 @@ class NetConnection implements Connection {
     if (this.#closed) return bytes.length
     const room = this.#connected ? Math.max(0, QUEUED_BYTES_MAX - this.#socket.writableLength) : 0
     const count = Math.min(room, bytes.length)
-    // Node keeps a reference until the kernel took the bytes; ours are only borrowed.
-    if (count > 0) this.#socket.write(Buffer.from(bytes.subarray(0, count)))
     if (count < bytes.length) this.#wantsRoom = true
+    // Node keeps a reference until the kernel took the bytes; ours are only borrowed. Its 'drain' does not follow a write
+    // that the kernel took at once, which may be the one that was short: the callback always does.
+    if (count > 0) this.#socket.write(Buffer.from(bytes.subarray(0, count)), error => !error && this.#onWritten())
     return count
   }
 
@@ -280,7 +281,7 @@ class NetConnection implements Connection {
     this.#connected = true
     if (this.#closed) return
     this.handler.onConnect?.(this)
-    if (this.#wantsRoom) this.#onDrain()
+    this.#onWritten()
   }
 
   #onData(chunk: Buffer): void {
@@ -291,8 +292,8 @@ class NetConnection implements Connection {
     this.#tellReadable()
   }
 
-  #onDrain(): void {
-    if (this.#closed || !this.#wantsRoom) return
+  #onWritten(): void {
+    if (this.#closed || !this.#wantsRoom || this.#socket.writableLength > QUEUED_BYTES_MAX / 2) return
     this.#wantsRoom = false
     this.handler.onWritable(this)
   }
