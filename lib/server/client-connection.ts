@@ -2,48 +2,72 @@
  * One client's connection: bytes straight into the engine's memory, replies straight out of it; what the engine cannot
  * answer alone becomes a Request, and the answers go out in the order of the requests.
  *
- *   input:  kept (unprocessed bytes) | collecting (a request whose value is still coming) | filling (a value going into its item)
- *   output: out (bytes that the socket did not take) ; pending (requests under way, answered in order)
+ *   input:  socket -> [kept: came, not worked on] -> engine.run | filling (a value going into its item)
+ *                                                               | collecting (a request that must be whole first)
+ *   output: pending (requests under way, answered in order) ; out (bytes that the socket did not take)
  *
  * While a request is pending nothing else of this connection is executed, with one exception: requests that go to other
  * nodes may be pipelined, as long as all of them were routed by the same epoch. So one client's order for one key holds,
  * even if the route changes in between.
+ *
+ * `#drive` is the only one that moves things, and never runs inside itself: an answer that comes from within a step is
+ * noticed by the next step. So a client that sends ten thousand commands at once costs no stack.
  */
 import { Stop, type Turn } from '../engine/contract.js'
 import type { Connection, ConnectionHandler } from '../transport/loop.js'
 import type { DataPlane } from './data-plane.js'
+import { InputBuffer } from './input-buffer.js'
 import { type Request, shapeOf } from './request.js'
 
 interface Pending extends Request {
   reply: Buffer | null
 }
 
+/** Requests and bytes of one connection that may be at other nodes at once; more are not read until some are answered. */
 const PIPELINED_MAX = 1024
 const PIPELINED_BYTES_MAX = 4 << 20
+/** Replies of other nodes that one connection may make us hold, by the size of those that came so far. */
+const REPLY_BYTES_MAX = 16 << 20
+const REPLY_BYTES_FIRST = 65_536
+const REPLY_BYTES_LEAST = 4096
+/** Bytes read ahead while requests are pending. */
+const AHEAD_BYTES_MAX = 65_536
 /** A retrieval line may be long (PROTOCOL D1), but not without end. */
 const KEPT_BYTES_MAX = 1 << 20
-/** Turns of one connection before others have theirs. */
-const TURNS_MAX = 8
-const EMPTY = Buffer.alloc(0)
+/** PROTOCOL D1: at this length the engine looks at a line that has no end yet. */
+const LINE_MAX = 2048
+/** Reads of one connection before others have their turn. */
+const READS_MAX = 8
+/** Replies that go out together are joined up to this size: one system call instead of many. */
+const JOINED_BYTES_MAX = 65_536
+const LF = 0x0a
 
 export class ClientConnection implements ConnectionHandler {
   readonly #plane: DataPlane
   readonly #connection: Connection
   readonly #onGone: () => void
-  #kept: Buffer = EMPTY
+  readonly #kept = new InputBuffer()
+  /** What is kept is the start of a line: wait for more of it. */
+  #incomplete = false
   #resume = 0
   #filling: { offset: number; left: number; handle: number } | null = null
   #collecting: { bytes: Buffer; filled: number } | null = null
   #out: Buffer[] = []
   #pending: Pending[] = []
   #pendingBytes = 0
+  /** How large this connection's forwarded replies tend to be. */
+  #replyBytes = REPLY_BYTES_FIRST
   /** Epoch by which all pending requests were forwarded; -1: the pending one is not a forward. */
   #pipelineEpoch = -1
   #reading = true
-  /** The client has ended its side; or quit was said: close once everything is out. */
+  /** No more input will come: the client ended its side, or the server stops. What came is still worked on. */
   #ended = false
+  /** quit was said, or a line on which memcached closes: nothing more is worked on. */
   #closing = false
-  #working = false
+  #driving = false
+  /** The last read took everything: asking again would only cost a system call. */
+  #drained = false
+  #wakePending = false
 
   constructor(plane: DataPlane, connection: Connection, onGone: () => void) {
     this.#plane = plane
@@ -51,223 +75,228 @@ export class ClientConnection implements ConnectionHandler {
     this.#onGone = onGone
   }
 
-  /** The server stops. */
-  shut(): void {
-    this.#closing = true
-    this.#closeWhenOut()
-  }
-
   onReadable(): void {
     this.#plane.newTurn()
-    this.#work(() => {
-      for (let turns = 0; turns < TURNS_MAX && this.#mayRead(); turns++) if (!this.#receive()) return
-    })
+    this.#drive(READS_MAX)
   }
 
   onWritable(): void {
     const out = this.#out
-    this.#out = []
-    for (let i = 0; i < out.length; i++) {
-      const sent = this.#connection.write(out[i]!)
-      if (sent < out[i]!.length) {
-        this.#out = [out[i]!.subarray(sent), ...out.slice(i + 1)]
-        return
+    let done = 0
+    while (done < out.length) {
+      const first = out[done]!
+      const sent = this.#connection.write(first)
+      if (sent < first.length) {
+        out[done] = first.subarray(sent)
+        break
       }
+      done++
     }
-    this.#work(() => this.#goOn())
+    out.splice(0, done)
+    if (out.length > 0) return
+    this.#plane.newTurn()
+    this.#drive(0)
+  }
+
+  /** The server stops: what came is answered, then the connection is closed. */
+  shut(): void {
+    this.#ended = true
+    this.#drive(0)
   }
 
   onClose(): void {
     this.#closing = true
     if (this.#filling) this.#plane.engine.abandon(this.#filling.handle)
     this.#filling = null
-    for (const request of this.#pending) {
+    this.#collecting = null
+    const pending = this.#pending
+    this.#pending = []
+    for (const request of pending) {
       if (request.reply) continue
       request.dropped = true
       request.cancel?.()
     }
-    this.#pending = []
-    this.#kept = EMPTY
+    this.#kept.clear()
     this.#out = []
     this.#onGone()
   }
 
-  /** Everything that may change what is wanted from the socket runs inside; answers may come from within. */
-  #work(task: () => void): void {
-    if (this.#working) {
-      task()
+  // --- the one place where things move
+
+  #drive(readsMax: number): void {
+    if (this.#driving || this.#connection.closed) return
+    this.#driving = true
+    let reads = readsMax
+    this.#drained = false
+    for (;;) {
+      this.#sendAnswers()
+      if (this.#workOnKept()) continue
+      if (reads === 0 || this.#drained || !this.#mayRead() || !this.#receive()) break
+      if (--reads === 0) this.#plane.engine.count('conn_yields', 1)
+    }
+    this.#driving = false
+    if (this.#connection.closed) return
+    if ((this.#closing || this.#ended) && this.#out.length === 0 && this.#pending.length === 0) {
+      this.#connection.close()
       return
     }
-    this.#working = true
-    task()
-    this.#working = false
-    if (this.#connection.closed) return
-    this.#closeWhenOut()
-    const wanted = this.#mayRead() || (this.#pending.length > 0 && this.#canPipeline())
+    const wanted = this.#mayRead()
     if (wanted === this.#reading) return
     this.#reading = wanted
     if (wanted) this.#connection.resumeReading()
     else this.#connection.pauseReading()
   }
 
-  #mayRead(): boolean {
-    return (
-      !this.#closing && !this.#ended && this.#out.length === 0 && (this.#pending.length === 0 || this.#canPipeline())
-    )
-  }
-
-  #canPipeline(): boolean {
-    return (
-      this.#pipelineEpoch >= 0 &&
-      this.#kept.length < 65_536 &&
-      !this.#collecting &&
-      this.#pending.length < PIPELINED_MAX &&
-      this.#pendingBytes < PIPELINED_BYTES_MAX
-    )
-  }
-
-  #closeWhenOut(): void {
-    const idle = this.#out.length === 0 && this.#pending.length === 0
-    if (idle && (this.#closing || this.#ended) && !this.#connection.closed) this.#connection.close()
+  /** Answers of one turn of the loop go out together. */
+  #driveSoon(): void {
+    if (this.#driving || this.#wakePending) return
+    this.#wakePending = true
+    this.#plane.loop.soon(() => {
+      this.#wakePending = false
+      this.#plane.newTurn()
+      this.#drive(0)
+    })
   }
 
   // --- input
 
-  /** False: nothing more to read now. */
+  #mayRead(): boolean {
+    if (this.#closing || this.#ended || this.#out.length > 0) return false
+    return this.#pending.length === 0 || (this.#canPipeline() && this.#kept.length < AHEAD_BYTES_MAX)
+  }
+
+  /** Reads once. False: nothing more to read now. */
   #receive(): boolean {
     const { engine } = this.#plane
-    if (this.#filling) return this.#fill()
-    if (this.#collecting) return this.#collect()
+    if (this.#filling) return this.#came(this.#fillFromSocket(this.#filling))
+    const kept = this.#kept.length
     const { rx } = engine
-    const kept = this.#kept
-    const room = rx.length - kept.length
-    if (this.#pending.length > 0 || room < rx.length / 2) return this.#receiveAside()
-    const count = this.#connection.recv(rx.offset + kept.length, room)
+    if (this.#pending.length > 0 || this.#collecting || kept > rx.length / 2) return this.#receiveAside()
+    const count = this.#connection.recv(rx.offset + kept, rx.length - kept)
     if (!this.#came(count)) return false
-    if (kept.length > 0) engine.bytes.set(kept, rx.offset)
-    this.#kept = EMPTY
-    this.#run(rx.offset, kept.length + count)
+    this.#drained = kept + count < rx.length
+    if (kept > 0) engine.bytes.set(this.#kept.bytes, rx.offset)
+    this.#kept.clear()
+    this.#incomplete = false
+    this.#run(rx.offset, kept + count, false)
     return true
   }
 
-  /** Input that cannot go into rx: a long line, or bytes behind pending requests. */
+  #fillFromSocket(filling: { offset: number; left: number }): number {
+    const count = this.#connection.recv(filling.offset, filling.left)
+    this.#drained = count < filling.left
+    if (count > 0) this.#filled(count)
+    return count
+  }
+
+  /** Input that cannot go into rx: a long line, a request to be collected, or bytes behind pending requests. */
   #receiveAside(): boolean {
     const bytes = this.#connection.read()
-    if (bytes === null) return false
-    if (!this.#came(bytes.length === 0 ? -1 : bytes.length)) return false
-    this.#kept = Buffer.concat([this.#kept, bytes])
-    this.#goOn()
-    if (this.#kept.length > KEPT_BYTES_MAX) this.#closing = true
+    if (bytes === null || !this.#came(bytes.length === 0 ? -1 : bytes.length)) return false
+    const before = this.#kept.length
+    this.#kept.append(bytes)
+    const after = this.#kept.length
+    // A line that grows is not looked at again and again: only when it may have ended, or is too long for most commands.
+    if (bytes.includes(LF) || (before <= LINE_MAX && after > LINE_MAX)) this.#incomplete = false
+    if (after > KEPT_BYTES_MAX && this.#incomplete) this.#closing = true
     return true
   }
 
   #came(count: number): boolean {
-    if (count === 0) return false
-    if (count < 0) {
-      this.#ended = true
-      return false
-    }
+    if (count < 0) this.#ended = true
+    if (count <= 0) return false
     this.#plane.engine.count('bytes_read', count)
     return true
   }
 
-  #fill(): boolean {
+  /** One step with what was kept. False: it must wait, for the socket, for an answer or for more input. */
+  #workOnKept(): boolean {
+    const kept = this.#kept
+    if (this.#closing || this.#out.length > 0 || kept.length === 0) return false
+    if (this.#filling) {
+      const part = kept.bytes.subarray(0, this.#filling.left)
+      this.#plane.engine.bytes.set(part, this.#filling.offset)
+      kept.take(part.length)
+      this.#filled(part.length)
+      return true
+    }
+    if (this.#collecting) {
+      this.#collect(this.#collecting)
+      return true
+    }
+    if (this.#pending.length > 0) return this.#pipelineNext()
+    if (this.#incomplete) return false
+    this.#runKept()
+    return true
+  }
+
+  #runKept(): void {
+    const { engine } = this.#plane
+    const kept = this.#kept.bytes
+    const area = kept.length <= engine.rx.length ? engine.rx : engine.scratch
+    const length = Math.min(kept.length, area.length)
+    engine.bytes.set(kept.subarray(0, length), area.offset)
+    this.#run(area.offset, length, true)
+    if (!this.#incomplete || length === kept.length) return
+    // There is more of it than fitted; a line that fills the whole area can never be run.
+    if (this.#kept.length === kept.length) this.#closing = true
+    this.#incomplete = false
+  }
+
+  /** Runs the engine over [offset, offset + length): a copy of what is kept, or bytes that nobody else has. */
+  #run(offset: number, length: number, isKept: boolean): void {
+    const { engine } = this.#plane
+    const turn = engine.run(offset, length, this.#resume)
+    const { stop, consumed, requestOffset, requestLength } = turn
+    this.#resume = turn.resume
+    this.#sendTx(turn)
+    let used = consumed
+    let request: Pending | null = null
+    if (stop === Stop.value) {
+      used = length
+      this.#filling = { offset: turn.fillOffset, left: turn.fillLength, handle: turn.handle }
+    } else if (stop === Stop.close) this.#closing = true
+    else if (stop === Stop.done) this.#incomplete = consumed < length
+    else if (stop !== Stop.full && length - consumed < requestLength) {
+      const bytes = Buffer.allocUnsafe(requestLength)
+      bytes.set(engine.bytes.subarray(offset + consumed, offset + length))
+      this.#collecting = { bytes, filled: length - consumed }
+      used = length
+    } else if (stop !== Stop.full) {
+      request = this.#newRequest(this.#copy(requestOffset, requestLength))
+      used = consumed + requestLength
+    }
+    if (isKept) this.#kept.take(used)
+    else if (used < length) this.#kept.append(engine.bytes.subarray(offset + used, offset + length))
+    if (request) this.#dispatch(turn, request)
+  }
+
+  #filled(count: number): void {
     const filling = this.#filling!
-    const count = this.#connection.recv(filling.offset, filling.left)
-    if (!this.#came(count)) return false
     filling.offset += count
     filling.left -= count
-    if (filling.left > 0) return true
+    if (filling.left > 0) return
     this.#filling = null
     const turn = this.#plane.engine.finish(filling.handle)
     this.#resume = turn.resume
     this.#sendTx(turn)
-    if (turn.stop === Stop.forward || turn.stop === Stop.take) {
-      const request = this.#newRequest(this.#copy(turn.requestOffset, turn.requestLength))
-      this.#begin(request, turn.stop === Stop.forward ? turn.epoch : -1)
-      this.#plane.dispatch(turn, request)
-    } else if (turn.stop === Stop.close) this.#closing = true
-    return true
+    if (turn.stop === Stop.close) this.#closing = true
+    else if (turn.stop !== Stop.done) {
+      this.#dispatch(turn, this.#newRequest(this.#copy(turn.requestOffset, turn.requestLength)))
+    }
   }
 
-  #collect(): boolean {
-    const collecting = this.#collecting!
-    const bytes = this.#connection.read()
-    if (bytes === null) return false
-    if (!this.#came(bytes.length === 0 ? -1 : bytes.length)) return false
-    const part = bytes.subarray(0, collecting.bytes.length - collecting.filled)
+  #collect(collecting: { bytes: Buffer; filled: number }): void {
+    const part = this.#kept.bytes.subarray(0, collecting.bytes.length - collecting.filled)
     collecting.bytes.set(part, collecting.filled)
     collecting.filled += part.length
-    if (part.length < bytes.length) this.#kept = Buffer.from(bytes.subarray(part.length))
-    if (collecting.filled === collecting.bytes.length) {
-      this.#collecting = null
-      this.#start(collecting.bytes)
-      this.#goOn()
-    }
-    return true
-  }
-
-  /** Runs the engine over a range of its memory that holds all unprocessed input. */
-  #run(offset: number, length: number): void {
-    const { engine } = this.#plane
-    const turn = engine.run(offset, length, this.#resume)
-    this.#resume = turn.resume
-    this.#sendTx(turn)
-    const { stop } = turn
-    const rest = offset + turn.consumed
-    const left = length - turn.consumed
-    if (stop === Stop.done || stop === Stop.full) {
-      if (left > 0) this.#kept = this.#copy(rest, left)
-    } else if (stop === Stop.value) {
-      this.#filling = { offset: turn.fillOffset, left: turn.fillLength, handle: turn.handle }
-    } else if (stop === Stop.close) this.#closing = true
-    else if (left < turn.requestLength) {
-      const bytes = Buffer.allocUnsafe(turn.requestLength)
-      bytes.set(engine.bytes.subarray(rest, rest + left))
-      this.#collecting = { bytes, filled: left }
-    } else {
-      const { requestOffset, requestLength } = turn
-      const request = this.#newRequest(this.#copy(requestOffset, requestLength))
-      if (left > requestLength) this.#kept = this.#copy(rest + requestLength, left - requestLength)
-      this.#begin(request, stop === Stop.forward ? turn.epoch : -1)
-      this.#plane.dispatch(turn, request)
-    }
-    if (stop === Stop.full || (this.#kept.length > 0 && this.#pending.length > 0)) this.#goOn()
-  }
-
-  /** Goes on with what was kept, as far as answers under way and the socket allow. */
-  #goOn(): void {
-    for (;;) {
-      if (this.#closing || this.#out.length > 0 || this.#kept.length === 0 || this.#filling || this.#collecting) return
-      if (this.#pending.length > 0) {
-        if (!this.#pipelineNext()) return
-        continue
-      }
-      const { engine } = this.#plane
-      const kept = this.#kept
-      const area = kept.length <= engine.rx.length ? engine.rx : engine.scratch
-      const length = Math.min(kept.length, area.length)
-      const before = this.#resume
-      this.#kept = EMPTY
-      engine.bytes.set(kept.subarray(0, length), area.offset)
-      this.#run(area.offset, length)
-      if (length < kept.length) this.#kept = Buffer.concat([this.#kept, kept.subarray(length)])
-      if (this.#kept.length >= kept.length && this.#resume === before) return // only the start of a line is left
-    }
-  }
-
-  /** A further request behind pending ones, if it goes to another node by the same epoch. */
-  #pipelineNext(): boolean {
-    if (!this.#canPipeline() || this.#plane.engine.epoch() !== this.#pipelineEpoch || this.#resume !== 0) return false
-    const shape = shapeOf(this.#kept)
-    if (!shape || shape.length > this.#kept.length) return false
-    const owner = this.#plane.ownerElsewhere(shape.key)
-    if (owner === null) return false
-    const request = this.#newRequest(Buffer.from(this.#kept.subarray(0, shape.length)))
-    this.#kept = this.#kept.subarray(shape.length)
-    this.#begin(request, this.#pipelineEpoch)
-    this.#plane.forward(owner, request)
-    return true
+    this.#kept.take(part.length)
+    if (collecting.filled < collecting.bytes.length) return
+    this.#collecting = null
+    // The engine decides anew, as time has passed.
+    const request = this.#newRequest(collecting.bytes)
+    this.#begin(request, -1)
+    this.#plane.execute(request)
   }
 
   // --- requests under way
@@ -281,10 +310,15 @@ export class ClientConnection implements ConnectionHandler {
       reply: null,
       answer: reply => {
         request.reply = reply
-        if (!request.dropped) this.#work(() => this.#flush())
+        if (!request.dropped) this.#driveSoon()
       },
     }
     return request
+  }
+
+  #dispatch(turn: Turn, request: Pending): void {
+    this.#begin(request, turn.stop === Stop.forward ? turn.epoch : -1)
+    this.#plane.dispatch(turn, request)
   }
 
   #begin(request: Pending, forwardEpoch: number): void {
@@ -293,23 +327,59 @@ export class ClientConnection implements ConnectionHandler {
     this.#pipelineEpoch = forwardEpoch
   }
 
-  /** A collected request: the engine decides anew, as time has passed. */
-  #start(bytes: Buffer): void {
-    const request = this.#newRequest(bytes)
-    this.#begin(request, -1)
-    this.#plane.execute(request)
+  #canPipeline(): boolean {
+    return (
+      this.#pipelineEpoch >= 0 &&
+      this.#pending.length < PIPELINED_MAX &&
+      this.#pending.length * this.#replyBytes < REPLY_BYTES_MAX &&
+      this.#pendingBytes < PIPELINED_BYTES_MAX
+    )
   }
 
-  #flush(): void {
-    while (this.#pending[0]?.reply) {
-      const { reply, bytes } = this.#pending.shift()!
-      this.#pendingBytes -= bytes.length
-      this.#send(reply!)
-    }
-    if (this.#pending.length === 0) this.#goOn()
+  /** A further request behind pending ones, if it goes to another node by the same epoch. */
+  #pipelineNext(): boolean {
+    if (!this.#canPipeline() || this.#resume !== 0) return false
+    const shape = shapeOf(this.#kept.bytes)
+    if (!shape || shape.length > this.#kept.length) return false
+    const owner = this.#plane.ownerElsewhere(shape.key)
+    // Looked at after the owner: epochs only grow, so the owner was found by this very epoch.
+    if (owner === null || this.#plane.engine.epoch() !== this.#pipelineEpoch) return false
+    const request = this.#newRequest(Buffer.from(this.#kept.bytes.subarray(0, shape.length)))
+    this.#kept.take(shape.length)
+    this.#begin(request, this.#pipelineEpoch)
+    this.#plane.forward(owner, request)
+    return true
   }
 
   // --- output
+
+  #sendAnswers(): void {
+    let joined: Buffer[] = []
+    let size = 0
+    let done = 0
+    for (; this.#pending[done]?.reply; done++) {
+      const { reply, bytes } = this.#pending[done]!
+      this.#pendingBytes -= bytes.length
+      this.#replyBytes = Math.max(reply!.length, REPLY_BYTES_LEAST, this.#replyBytes * 0.875)
+      joined.push(reply!)
+      size += reply!.length
+      if (size < JOINED_BYTES_MAX) continue
+      this.#send(joined, size)
+      joined = []
+      size = 0
+    }
+    if (done === 0) return
+    this.#pending.splice(0, done)
+    this.#send(joined, size)
+  }
+
+  #send(replies: Buffer[], size: number): void {
+    if (size === 0 || this.#connection.closed) return
+    this.#plane.engine.count('bytes_written', size)
+    const bytes = replies.length === 1 ? replies[0]! : Buffer.concat(replies, size)
+    const sent = this.#out.length > 0 ? 0 : this.#connection.write(bytes)
+    if (sent < size) this.#out.push(bytes.subarray(sent))
+  }
 
   #sendTx(turn: Turn): void {
     if (turn.txLength === 0) return
@@ -317,13 +387,6 @@ export class ClientConnection implements ConnectionHandler {
     engine.count('bytes_written', turn.txLength)
     const sent = this.#out.length > 0 ? 0 : this.#connection.send(engine.tx.offset, turn.txLength)
     if (sent < turn.txLength) this.#out.push(this.#copy(engine.tx.offset + sent, turn.txLength - sent))
-  }
-
-  #send(reply: Buffer): void {
-    if (reply.length === 0 || this.#connection.closed) return
-    this.#plane.engine.count('bytes_written', reply.length)
-    const sent = this.#out.length > 0 ? 0 : this.#connection.write(reply)
-    if (sent < reply.length) this.#out.push(reply.subarray(sent))
   }
 
   #copy(offset: number, length: number): Buffer {

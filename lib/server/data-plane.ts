@@ -12,7 +12,7 @@
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
-import type { Connection, ConnectionHandler, Listener, Loop } from '../transport/loop.js'
+import type { Connection, ConnectionHandler, Listener, Loop, Timer } from '../transport/loop.js'
 import { ClientConnection } from './client-connection.js'
 import { Forwarder } from './forwarder.js'
 import { multiGet } from './multi-get.js'
@@ -20,7 +20,7 @@ import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, PeerNode, ToData } from './plane.js'
 import { type Request, serverError, tokensOf } from './request.js'
-import { clusterConfig, type Facts, generalStats } from './stats-command.js'
+import { clusterConfig, type Facts, generalStats, settings } from './stats-command.js'
 
 export interface ListenAt {
   host: string
@@ -45,7 +45,13 @@ export interface DataPlaneOptions {
 }
 
 const REPLY_BYTES_MAX = 256 << 20
+const VALUE = Buffer.from('VALUE ')
+const END = Buffer.from('END\r\n')
 const EMPTY = Buffer.alloc(0)
+/** How long clients have for their last answers when the server stops, ms. */
+const STOP_GRACE_MS = 500
+/** A generation that was heard of and has not come is asked for again after this, ms. */
+const HEARD_AGAIN_MS = 1000
 
 export class DataPlane {
   readonly loop: Loop
@@ -61,8 +67,11 @@ export class DataPlane {
   readonly #startedAt: number
   #nodes: PeerNode[] = []
   #self = -1
+  #clientPort = 0
   #heard = 0
+  #heardAt = 0
   #stopping = false
+  #grace: Timer | null = null
 
   constructor({
     loop,
@@ -79,7 +88,10 @@ export class DataPlane {
     const timeoutMs = options.takeTimeoutMs ?? 5000
     const { identity, secret } = options
     const heard = (epoch: number, from: number) => this.heard(epoch, from)
-    this.#forwarder = new Forwarder({ loop, identity, secret, timeoutMs, epoch: () => engine.epoch(), count, heard })
+    this.#forwarder = new Forwarder({
+      ...{ loop, identity, secret, timeoutMs, epoch: () => engine.epoch(), count, heard },
+      again: request => this.#again(request),
+    })
     this.#parking = new Parking({
       ...{ loop, timeoutMs, count },
       need: (ticket, key) => port.post({ type: 'need', ticket, key }),
@@ -113,6 +125,7 @@ export class DataPlane {
       listener => {
         const { port, fd } = keep(listener)
         Object.assign(ports, { clientPort: port, clientFd: fd })
+        this.#clientPort = port
         done()
       },
       failed,
@@ -164,12 +177,32 @@ export class DataPlane {
       at += turn.consumed
       turn = engine.run(engine.scratch.offset + at, bytes.length - at, turn.resume, 0, true)
     }
-    if (turn.stop !== Stop.done) {
-      request.answer(serverError(request, 'the keys moved while the answer was written'))
-      return
-    }
     parts.push(this.takeTx(turn))
-    request.answer(Buffer.concat(parts))
+    if (turn.stop === Stop.done) request.answer(Buffer.concat(parts))
+    else if (turn.stop === Stop.multi) this.#goOnElsewhere(turn, request, parts)
+    else request.answer(serverError(request, 'out of memory writing get response'))
+  }
+
+  /** The route changed in the middle of a long get: the keys that are left are asked for where they live now. */
+  #goOnElsewhere(turn: Turn, whole: Request, parts: Buffer[]): void {
+    const { requestOffset, requestLength } = turn
+    const rest: Request = {
+      bytes: Buffer.from(this.engine.bytes.slice(requestOffset, requestOffset + requestLength).buffer),
+      hops: whole.hops,
+      dropped: false,
+      cancel: null,
+      answer: reply => {
+        if (rest.dropped) return
+        whole.cancel = null
+        const isList = reply.subarray(0, 6).equals(VALUE) || reply.equals(END)
+        whole.answer(isList ? Buffer.concat([...parts, reply]) : reply)
+      },
+    }
+    whole.cancel = () => {
+      rest.dropped = true
+      rest.cancel?.()
+    }
+    this.dispatch(turn, rest)
   }
 
   /** A request that the engine gave back. */
@@ -219,11 +252,24 @@ export class DataPlane {
     return Buffer.from(bytes.slice(tx.offset, tx.offset + turn.txLength).buffer)
   }
 
-  /** Somebody acts by a newer generation: the control plane must load it. */
+  /** Somebody acts by a newer generation: the control plane must load it. Said once, and again if it does not come. */
   heard(epoch: number, from: number): void {
-    if (epoch <= this.#heard && epoch <= this.engine.epoch()) return
+    if (epoch <= this.engine.epoch()) return
+    const now = this.loop.now()
+    if (epoch <= this.#heard && now < this.#heardAt + HEARD_AGAIN_MS) return
     this.#heard = epoch
+    this.#heardAt = now
     this.#port.post({ type: 'heard', epoch, from })
+  }
+
+  /** Number of the node with this id, -1 when the route does not name it. */
+  numberOf(id: string | undefined): number {
+    return this.#nodes.find(node => node.id === id)?.number ?? -1
+  }
+
+  /** A request that had not been sent yet when the route changed. */
+  #again(request: Request): void {
+    if (!request.dropped) this.execute(request)
   }
 
   // --- slow commands
@@ -238,15 +284,18 @@ export class DataPlane {
   }
 
   #stats(subcommand: string | undefined): Buffer {
-    if (subcommand !== undefined) return Buffer.from('ERROR\r\n')
-    return generalStats(this.engine, {
+    const facts: Facts = {
       startedAt: this.#startedAt,
       now: this.loop.wallClock(),
       maxConnections: this.#options.maxConnections ?? 1024,
       threads: 1,
       version: 'continuum',
+      port: this.#clientPort,
+      backlog: this.#options.listen.backlog ?? 1024,
       ...this.#options.facts,
-    })
+    }
+    if (subcommand === undefined) return generalStats(this.engine, facts)
+    return subcommand === 'settings' ? settings(this.engine, facts) : Buffer.from('ERROR\r\n')
   }
 
   /** Arguments were checked by the engine: an optional delay, an optional noreply. */
@@ -271,9 +320,8 @@ export class DataPlane {
   #onRoute(self: number, nodes: PeerNode[]): void {
     this.#self = self
     this.#nodes = nodes
-    const again = this.#forwarder.setNodes(nodes)
+    this.#forwarder.setNodes(nodes)
     this.#peers.onRoute()
-    for (const request of again) if (!request.dropped) this.execute(request)
   }
 
   #refused(ticket: number, reason: string): void {
@@ -303,10 +351,7 @@ export class DataPlane {
       return { onReadable() {}, onWritable() {}, onClose() {} }
     }
     this.engine.count('curr_connections', 1)
-    const client = new ClientConnection(this, connection, () => {
-      this.#clients.delete(client)
-      this.engine.count('curr_connections', -1)
-    })
+    const client = new ClientConnection(this, connection, () => this.#clientGone(client))
     this.#clients.add(client)
     return client
   }
@@ -316,8 +361,23 @@ export class DataPlane {
     this.#stopping = true
     for (const listener of this.#listeners) listener.close()
     for (const client of [...this.#clients]) client.shut()
+    if (this.#clients.size === 0) this.#stopped()
+    else this.#grace = this.loop.setTimer(STOP_GRACE_MS, () => this.#stopped())
+  }
+
+  #clientGone(client: ClientConnection): void {
+    this.#clients.delete(client)
+    this.engine.count('curr_connections', -1)
+    if (!this.#grace || this.#clients.size > 0) return
+    this.loop.clearTimer(this.#grace)
+    this.#stopped()
+  }
+
+  #stopped(): void {
+    this.#grace = null
     this.#forwarder.stop()
     this.#peers.stop()
     this.#port.post({ type: 'stopped' })
+    this.loop.soon(() => this.loop.stop())
   }
 }

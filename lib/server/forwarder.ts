@@ -2,9 +2,12 @@
  * Data links out: requests of keys that live at other nodes. One link a peer node and worker, dialed on first use,
  * pipelined, replies matched by id. It knows nothing of keys or clients.
  *
- *   send -> queue -> (link open) frame request id --> ... <-- frame reply id -> request.answer
+ *   send --link open, peer not slow--> frame request id --> ... <-- frame reply id -> request.answer
+ *        \--else--> queue --link open again, drained--> the same
+ *                         \--a new route, or the node is gone from it--> again (the engine decides anew)
  *
  * A request that was sent when its link broke may have been applied or not: it is answered with an error, never sent again.
+ * A queued request is routed anew only while nothing sent is unanswered at that node: it must not overtake an earlier one.
  */
 import type { Frame } from '../transport/frame.js'
 import { FrameType } from '../transport/frame.js'
@@ -23,106 +26,90 @@ export interface ForwarderOptions {
   count(name: string, by: number): void
   /** A reply carried a higher epoch than ours. */
   heard(epoch: number, from: number): void
-}
-
-interface Waiting {
-  request: Request
-  until: number
+  /** A request that was not sent may belong elsewhere by now. */
+  again(request: Request): void
 }
 
 interface Peer {
+  number: number
   node: PeerNode | null
   link: Link | null
   open: boolean
+  /** The peer reads more slowly than we write: wait until the link has drained. */
+  busy: boolean
   lastId: number
   /** Sent, by id. */
   sent: Map<number, Request>
-  /** Not sent yet. */
-  queue: Waiting[]
+  /** Not sent yet, in order. */
+  queue: Request[]
   backoffMs: number
-  timer: Timer | null
+  redial: Timer | null
+  watch: Timer | null
 }
 
 const HOPS_MAX = 8
-/** Requests that may wait for one node's link; more are answered with an error. */
+/** Requests and bytes that may wait for one node's link; more are answered with an error. */
 const QUEUE_MAX = 65_536
+const QUEUE_BYTES_MAX = 128 << 20
 const BACKOFF_MIN_MS = 10
 const BACKOFF_MAX_MS = 500
+const NO_BYTES = new Uint8Array(0)
 
 export class Forwarder {
   readonly #options: ForwarderOptions
   readonly #peers = new Map<number, Peer>()
   #known = new Map<number, PeerNode>()
+  #queuedBytes = 0
   #stopped = false
 
   constructor(options: ForwarderOptions) {
     this.#options = options
   }
 
-  /** Returns the requests that were not sent yet: by the new route they may belong elsewhere, so the engine decides anew. */
-  setNodes(nodes: readonly PeerNode[]): Request[] {
-    const known = new Map(nodes.map(node => [node.number, node]))
-    for (const node of nodes) {
-      const peer = this.#peers.get(node.number)
-      if (!peer) continue
-      const moved = peer.node && (peer.node.dataHost !== node.dataHost || peer.node.dataPort !== node.dataPort)
-      peer.node = node
-      if (moved) peer.link?.close()
-    }
+  /** A new route is in force. */
+  setNodes(nodes: readonly PeerNode[]): void {
+    this.#known = new Map(nodes.map(node => [node.number, node]))
     const again: Request[] = []
     for (const [number, peer] of this.#peers) {
-      for (const { request } of peer.queue.splice(0)) {
-        request.cancel = null
-        again.push(request)
-      }
-      if (known.has(number) || peer.sent.size > 0) continue
-      peer.link?.close()
-      this.#peers.delete(number)
+      const node = this.#known.get(number) ?? null
+      const was = peer.node
+      if (node && was && (was.dataHost !== node.dataHost || was.dataPort !== node.dataPort)) this.#hangUp(peer)
+      peer.node = node ?? was
+      if (peer.sent.size > 0) continue
+      again.push(...this.#takeQueue(peer))
+      if (!node) this.#forget(peer)
     }
-    this.#known = known
-    return again
+    for (const request of again) this.#options.again(request)
   }
 
   send(owner: number, request: Request): void {
-    const { count } = this.#options
-    count('forwarded_requests', 1)
+    this.#options.count('forwarded_requests', 1)
     if (request.hops >= HOPS_MAX) {
-      count('hops_refused', 1)
+      this.#options.count('hops_refused', 1)
       this.#fail(request, 'too many hops')
       return
     }
-    let peer = this.#peers.get(owner)
-    if (!peer) {
-      const node = this.#known.get(owner) ?? null
-      const fresh = { open: false, lastId: 0, sent: new Map(), queue: [], backoffMs: BACKOFF_MIN_MS, timer: null }
-      peer = { node, link: null, ...fresh }
-      this.#peers.set(owner, peer)
-    }
-    if (peer.open) {
-      this.#transmit(peer, request)
-      return
-    }
-    if (peer.queue.length >= QUEUE_MAX) {
-      this.#fail(request, `too many requests wait for node ${peer.node?.id ?? owner}`)
-      return
-    }
-    const waiting = { request, until: this.#options.loop.now() + this.#options.timeoutMs }
-    peer.queue.push(waiting)
-    const { queue } = peer
-    request.cancel = () => {
-      const at = queue.indexOf(waiting)
-      if (at >= 0) queue.splice(at, 1)
-    }
-    this.#dial(peer)
-    this.#watch(peer)
+    const peer = this.#peer(owner)
+    if (peer.open && !peer.busy) this.#transmit(peer, request)
+    else this.#wait(peer, request)
   }
 
   stop(): void {
     this.#stopped = true
-    for (const peer of this.#peers.values()) {
-      if (peer.timer) this.#options.loop.clearTimer(peer.timer)
-      peer.link?.close()
+    for (const peer of [...this.#peers.values()]) this.#forget(peer)
+  }
+
+  #peer(number: number): Peer {
+    let peer = this.#peers.get(number)
+    if (!peer) {
+      const node = this.#known.get(number) ?? null
+      peer = {
+        ...{ number, node, link: null, open: false, busy: false, lastId: 0, sent: new Map(), queue: [] },
+        ...{ backoffMs: BACKOFF_MIN_MS, redial: null, watch: null },
+      }
+      this.#peers.set(number, peer)
     }
+    return peer
   }
 
   #transmit(peer: Peer, request: Request): void {
@@ -131,47 +118,115 @@ export class Forwarder {
     peer.sent.set(id, request)
     const { epoch } = this.#options
     request.cancel = () => {
-      if (peer.sent.delete(id)) peer.link?.send(FrameType.cancel, id, epoch(), new Uint8Array(0))
+      if (peer.sent.delete(id) && peer.open) peer.link?.send(FrameType.cancel, id, epoch(), NO_BYTES)
     }
-    peer.link!.send(FrameType.request, id, epoch(), request.bytes, request.hops + 1)
+    if (!peer.link!.send(FrameType.request, id, epoch(), request.bytes, request.hops + 1)) peer.busy = true
   }
+
+  // --- waiting for a link
+
+  #wait(peer: Peer, request: Request): void {
+    const { loop, timeoutMs } = this.#options
+    if (peer.queue.length >= QUEUE_MAX || this.#queuedBytes + request.bytes.length > QUEUE_BYTES_MAX) {
+      this.#fail(request, `too many requests wait for node ${peer.node?.id ?? peer.number}`)
+      return
+    }
+    request.until ??= loop.now() + timeoutMs
+    peer.queue.push(request)
+    this.#queuedBytes += request.bytes.length
+    request.cancel = () => {
+      const at = peer.queue.indexOf(request)
+      if (at < 0) return
+      peer.queue.splice(at, 1)
+      this.#queuedBytes -= request.bytes.length
+    }
+    this.#dial(peer)
+    this.#watch(peer)
+  }
+
+  #takeQueue(peer: Peer): Request[] {
+    const queue = peer.queue
+    peer.queue = []
+    for (const request of queue) {
+      this.#queuedBytes -= request.bytes.length
+      request.cancel = null
+    }
+    return queue
+  }
+
+  #sendQueue(peer: Peer): void {
+    peer.busy = false
+    const queue = this.#takeQueue(peer)
+    let at = 0
+    while (at < queue.length && !peer.busy) this.#transmit(peer, queue[at++]!)
+    for (; at < queue.length; at++) this.#wait(peer, queue[at]!)
+  }
+
+  /** A link that hangs in its handshake, or a node that nobody knows, must not hold requests for ever. */
+  #watch(peer: Peer): void {
+    const first = peer.queue[0]
+    if (!first || peer.watch) return
+    const { loop } = this.#options
+    peer.watch = loop.setTimer(Math.max(1, first.until! - loop.now()), () => {
+      peer.watch = null
+      this.#expire(peer)
+      this.#watch(peer)
+    })
+  }
+
+  #expire(peer: Peer): void {
+    const now = this.#options.loop.now()
+    const { node } = peer
+    const who = node ? `node ${node.id} (${node.host}:${node.port})` : 'the node that owns this key'
+    const late = peer.queue.filter(request => request.until! <= now)
+    if (late.length === 0) return
+    peer.queue = peer.queue.filter(request => request.until! > now)
+    for (const request of late) {
+      this.#queuedBytes -= request.bytes.length
+      this.#fail(request, `${who} cannot be reached`)
+    }
+  }
+
+  // --- the link
 
   #dial(peer: Peer): void {
     const { node } = peer
-    if (this.#stopped || peer.link || !node || peer.timer) return
+    if (this.#stopped || peer.link || !node || peer.redial) return
     const { loop, identity, secret } = this.#options
     const address = { host: node.dataHost, port: node.dataPort }
-    peer.link = dialLink(
-      loop,
-      address,
-      { self: identity, secret, purpose: 'data' },
-      {
-        onOpen: (link, remote) => {
-          if (remote.id !== node.id) link.close()
-          else this.#onOpen(peer)
-        },
-        onFrame: (_, frame) => this.#onFrame(peer, frame),
-        onRefused: () => {},
-        onClose: () => this.#onClose(peer),
+    const options = { self: identity, secret, purpose: 'data' as const }
+    peer.link = dialLink(loop, address, options, {
+      onOpen: (link, remote) => {
+        if (remote.id === node.id) this.#onOpen(peer)
+        else link.close()
       },
-    )
+      onFrame: (_, frame) => this.#onFrame(peer, frame),
+      onRefused: () => {},
+      onClose: () => this.#onClose(peer),
+      onDrained: () => this.#sendQueue(peer),
+    })
   }
 
   #onOpen(peer: Peer): void {
     peer.open = true
     peer.backoffMs = BACKOFF_MIN_MS
-    const queue = peer.queue.splice(0)
-    for (const { request } of queue) this.#transmit(peer, request)
+    this.#sendQueue(peer)
   }
 
   #onFrame(peer: Peer, frame: Frame): void {
     if (frame.type !== FrameType.reply) return
     const request = peer.sent.get(frame.id)
-    if (frame.epoch > this.#options.epoch()) this.#options.heard(frame.epoch, peer.node?.number ?? -1)
+    if (frame.epoch > this.#options.epoch()) this.#options.heard(frame.epoch, peer.number)
     if (!request) return
     peer.sent.delete(frame.id)
     request.cancel = null
     request.answer(Buffer.from(frame.payload))
+  }
+
+  /** No more is sent on the link; `onClose` follows. */
+  #hangUp(peer: Peer): void {
+    peer.open = false
+    peer.link?.close()
   }
 
   #onClose(peer: Peer): void {
@@ -179,41 +234,31 @@ export class Forwarder {
     peer.open = false
     const lost = [...peer.sent.values()]
     peer.sent.clear()
-    for (const request of lost) this.#fail(request, `connection to node ${peer.node?.id} lost`)
-    if (this.#stopped || peer.queue.length === 0) return
-    const { loop } = this.#options
-    peer.timer = loop.setTimer(peer.backoffMs, () => {
-      peer.timer = null
+    for (const request of lost) this.#fail(request, `connection to node ${peer.node?.id ?? peer.number} lost`)
+    if (this.#peers.get(peer.number) !== peer) return
+    if (!this.#known.has(peer.number)) {
+      const again = this.#takeQueue(peer)
+      this.#forget(peer)
+      for (const request of again) this.#options.again(request)
+      return
+    }
+    if (peer.queue.length === 0 || peer.redial) return
+    peer.redial = this.#options.loop.setTimer(peer.backoffMs, () => {
+      peer.redial = null
       this.#expire(peer)
       if (peer.queue.length > 0) this.#dial(peer)
     })
     peer.backoffMs = Math.min(BACKOFF_MAX_MS, peer.backoffMs * 2)
   }
 
-  /** A link that hangs in its handshake, or a node that nobody knows, must not hold requests for ever. */
-  #watch(peer: Peer): void {
-    if (peer.queue.length !== 1) return
-    this.#options.loop.setTimer(this.#options.timeoutMs, () => {
-      this.#expire(peer)
-      if (peer.queue.length > 0) this.#watchAgain(peer)
-    })
-  }
-
-  #watchAgain(peer: Peer): void {
-    this.#options.loop.setTimer(this.#options.timeoutMs / 4, () => {
-      this.#expire(peer)
-      if (peer.queue.length > 0) this.#watchAgain(peer)
-    })
-  }
-
-  #expire(peer: Peer): void {
-    const now = this.#options.loop.now()
-    while (peer.queue[0] && peer.queue[0].until <= now) {
-      const { request } = peer.queue.shift()!
-      const { node } = peer
-      const who = node ? `node ${node.id} (${node.host}:${node.port})` : 'the node that owns this key'
-      this.#fail(request, `${who} cannot be reached`)
-    }
+  #forget(peer: Peer): void {
+    const { loop } = this.#options
+    if (peer.redial) loop.clearTimer(peer.redial)
+    if (peer.watch) loop.clearTimer(peer.watch)
+    peer.redial = null
+    peer.watch = null
+    this.#hangUp(peer)
+    this.#peers.delete(peer.number)
   }
 
   #fail(request: Request, reason: string): void {

@@ -24,6 +24,7 @@ interface Parked {
 
 const REQUESTS_MAX = 100_000
 const BYTES_MAX = 256 << 20
+const TOO_LATE = "the key's previous node cannot be reached"
 
 export class Parking {
   readonly #options: ParkingOptions
@@ -62,6 +63,8 @@ export class Parking {
     this.#requests++
     this.#bytes += request.bytes.length
     request.cancel = null
+    const now = loop.now()
+    request.until ??= now + timeoutMs
     const name = keyName(key)
     const known = this.#byKey.get(name)
     if (known) {
@@ -69,27 +72,54 @@ export class Parking {
       return
     }
     const ticket = this.nextTicket()
-    const timer = loop.setTimer(timeoutMs, () => {
-      this.#options.forget(ticket)
-      this.refused(ticket, "the key's previous node cannot be reached")
-    })
-    const parked = { ticket, name, requests: [request], timer }
+    const parked = { ticket, name, requests: [request], timer: this.#limit(ticket, request.until - now) }
     this.#byKey.set(name, parked)
     this.#byTicket.set(ticket, parked)
     count('takes', 1)
     this.#options.need(ticket, Buffer.from(key))
   }
 
+  #limit(ticket: number, afterMs: number): Timer {
+    return this.#options.loop.setTimer(Math.max(0, afterMs), () => this.#expire(ticket))
+  }
+
+  /** Those who have waited too long are told so; the take goes on for those who have not. */
+  #expire(ticket: number): void {
+    const { loop, forget } = this.#options
+    const parked = this.#byTicket.get(ticket)
+    if (!parked) return
+    const now = loop.now()
+    const rest = parked.requests.findIndex(request => !request.dropped && (request.until ?? 0) > now)
+    if (rest < 0) {
+      forget(ticket)
+      this.refused(ticket, TOO_LATE)
+      return
+    }
+    const late = parked.requests.splice(0, rest)
+    this.#discount(late)
+    parked.timer = this.#limit(ticket, (parked.requests[0]!.until ?? 0) - now)
+    this.#refuse(late, TOO_LATE)
+  }
+
   granted(ticket: number): void {
+    const key = this.#byTicket.get(ticket)?.name
+    if (key === undefined) return
     for (const request of this.#leave(ticket)) {
       if (request.dropped) this.#options.count('requests_dropped', 1)
+      // If one of them has to take again, those after it wait behind it, whatever the engine would say now.
+      else if (this.#byKey.has(key)) this.park(Buffer.from(key, 'latin1'), request)
       else this.#options.execute(request)
     }
   }
 
   refused(ticket: number, reason: string): void {
-    for (const request of this.#leave(ticket)) {
-      if (!request.dropped) request.answer(serverError(request, reason))
+    this.#refuse(this.#leave(ticket), reason)
+  }
+
+  #refuse(requests: Request[], reason: string): void {
+    for (const request of requests) {
+      if (request.dropped) this.#options.count('requests_dropped', 1)
+      else request.answer(serverError(request, reason))
     }
   }
 
@@ -99,8 +129,12 @@ export class Parking {
     this.#options.loop.clearTimer(parked.timer)
     this.#byTicket.delete(ticket)
     this.#byKey.delete(parked.name)
-    this.#requests -= parked.requests.length
-    for (const request of parked.requests) this.#bytes -= request.bytes.length
+    this.#discount(parked.requests)
     return parked.requests
+  }
+
+  #discount(requests: Request[]): void {
+    this.#requests -= requests.length
+    for (const request of requests) this.#bytes -= request.bytes.length
   }
 }

@@ -6,6 +6,8 @@
  *         --key has somebody waiting?--> behind them
  *         --passed on under an older epoch and not answered yet?--> behind that
  *         --> execute
+ *
+ * A link is not read while its replies do not get out, or while too many of its requests are under way.
  */
 import type { Frame } from '../transport/frame.js'
 import { FrameType } from '../transport/frame.js'
@@ -16,23 +18,34 @@ import { keyName, type Request, shapeOf } from './request.js'
 
 interface PeerRequest extends Request {
   link: LinkState
+  /** It went on to a third node: those behind it are to be let go exactly once. */
+  passedOn: PassedOn | null
 }
 
 interface LinkState {
   link: Link
   requests: Map<number, PeerRequest>
-  /** Frames that wait for a generation, in order. */
-  held: { epoch: number; start: () => void }[]
+  requestBytes: number
+  /** The frame that waits for a generation; nothing more is read until it is in force. */
+  held: { epoch: number; request: PeerRequest } | null
+  /** The asker reads its replies more slowly than it asks. */
+  slow: boolean
+  paused: boolean
 }
 
 /** Requests of other nodes that went on to a third, by key, until they are answered. */
 interface PassedOn {
+  name: string
   epoch: number
   count: number
   /** Most hops that one of them had made when it came. One that comes with more may be the same, sent back: it must not wait behind itself. */
   hops: number
   behind: PeerRequest[]
 }
+
+/** Requests of one link under way at once, and their bytes; beyond them the asker's waits are its own. */
+const REQUESTS_MAX = 65_536
+const REQUEST_BYTES_MAX = 64 << 20
 
 export class PeerConnections implements LinkCallbacks {
   readonly #plane: DataPlane
@@ -46,17 +59,30 @@ export class PeerConnections implements LinkCallbacks {
   }
 
   onOpen(link: Link, _peer: LinkPeer): void {
-    this.#links.set(link, { link, requests: new Map(), held: [] })
+    const state = { link, requests: new Map(), requestBytes: 0, held: null, slow: false, paused: false }
+    this.#links.set(link, state)
   }
 
   onRefused(): void {
     this.#plane.engine.count('rejected_connections', 1)
   }
 
+  onDrained(link: Link): void {
+    const state = this.#links.get(link)
+    if (!state) return
+    state.slow = false
+    this.#steer(state)
+  }
+
   onClose(link: Link): void {
     const state = this.#links.get(link)
+    if (!state) return
     this.#links.delete(link)
-    for (const request of state?.requests.values() ?? []) this.#drop(request)
+    const requests = [...state.requests.values()]
+    state.requests.clear()
+    // All of them first: letting one go must not start another of the same link.
+    for (const request of requests) request.dropped = true
+    for (const request of requests) this.#drop(request)
   }
 
   onFrame(link: Link, frame: Frame): void {
@@ -64,49 +90,52 @@ export class PeerConnections implements LinkCallbacks {
     if (!state) return
     if (frame.type === FrameType.cancel) {
       const request = state.requests.get(frame.id)
-      if (request) this.#drop(request)
-      state.requests.delete(frame.id)
-      return
-    }
-    if (frame.type !== FrameType.request) return
-    const request = this.#newRequest(state, frame)
-    const { epoch } = frame
-    if (epoch <= this.#plane.engine.epoch() && state.held.length === 0) {
-      this.#start(request)
-      return
-    }
-    this.#plane.heard(epoch, -1)
-    state.held.push({ epoch, start: () => this.#start(request) })
-    link.pause()
+      if (!request) return
+      this.#forget(request, frame.id)
+      this.#drop(request)
+    } else if (frame.type === FrameType.request) {
+      const request = this.#newRequest(state, frame)
+      const { epoch } = frame
+      if (epoch <= this.#plane.engine.epoch()) this.#start(request)
+      else {
+        state.held = { epoch, request }
+        this.#plane.heard(epoch, this.#plane.numberOf(link.peer?.id))
+      }
+    } else return
+    this.#steer(state)
   }
 
   /** A route is in force: what waited for its epoch goes on. */
   onRoute(): void {
-    for (const state of this.#links.values()) {
-      if (state.held.length === 0) continue
-      while (state.held[0] && state.held[0].epoch <= this.#plane.engine.epoch()) state.held.shift()!.start()
-      if (state.held.length === 0) state.link.resume()
-      else this.#plane.heard(state.held[0]!.epoch, -1)
+    for (const state of [...this.#links.values()]) {
+      const { held } = state
+      if (!held) continue
+      if (held.epoch > this.#plane.engine.epoch()) {
+        this.#plane.heard(held.epoch, this.#plane.numberOf(state.link.peer?.id))
+        continue
+      }
+      state.held = null
+      this.#start(held.request)
+      this.#steer(state)
     }
   }
 
   /** The request goes on to a third node: later ones for the same key must not overtake it if the route changes. */
   noteForward(request: Request, epoch: number): void {
-    if (!('link' in request)) return
+    if (!isPeerRequest(request)) return
     const key = shapeOf(request.bytes)?.key
     if (!key) return
     const name = keyName(key)
-    const known = this.#passedOn.get(name)
-    if (known) {
-      known.count++
-      known.epoch = epoch
-      known.hops = Math.max(known.hops, request.hops)
-    } else this.#passedOn.set(name, { epoch, count: 1, hops: request.hops, behind: [] })
-    const answer = request.answer
-    request.answer = reply => {
-      answer(reply)
-      this.#answered(name)
+    let passedOn = request.passedOn ?? this.#passedOn.get(name)
+    if (!passedOn) {
+      passedOn = { name, epoch, count: 0, hops: 0, behind: [] }
+      this.#passedOn.set(name, passedOn)
     }
+    // It may be passed on a second time, when it had not been sent before the route changed.
+    if (!request.passedOn) passedOn.count++
+    passedOn.epoch = epoch
+    passedOn.hops = Math.max(passedOn.hops, request.hops)
+    request.passedOn = passedOn
   }
 
   stop(): void {
@@ -122,13 +151,23 @@ export class PeerConnections implements LinkCallbacks {
       dropped: false,
       cancel: null,
       link: state,
+      passedOn: null,
       answer: reply => {
-        state.requests.delete(id)
-        if (!request.dropped) state.link.send(FrameType.reply, id, engine.epoch(), reply)
+        this.#forget(request, id)
+        if (!request.dropped && !state.link.send(FrameType.reply, id, engine.epoch(), reply)) state.slow = true
+        this.#release(request)
+        this.#steer(state)
       },
     }
     state.requests.set(id, request)
+    state.requestBytes += request.bytes.length
     return request
+  }
+
+  /** Its answer is not awaited any more, or is here. */
+  #forget(request: PeerRequest, id: number): void {
+    const { link } = request
+    if (link.requests.delete(id)) link.requestBytes -= request.bytes.length
   }
 
   #start(request: PeerRequest): void {
@@ -149,19 +188,34 @@ export class PeerConnections implements LinkCallbacks {
     this.#plane.execute(request)
   }
 
-  #answered(name: string): void {
-    const passedOn = this.#passedOn.get(name)
+  /** What it kept others waiting for is answered, or will never be. */
+  #release(request: PeerRequest): void {
+    const { passedOn } = request
+    request.passedOn = null
     if (!passedOn || --passedOn.count > 0) return
-    this.#passedOn.delete(name)
-    for (const request of passedOn.behind) this.#start(request)
+    this.#passedOn.delete(passedOn.name)
+    for (const behind of passedOn.behind) this.#start(behind)
   }
 
   #drop(request: PeerRequest): void {
     request.dropped = true
-    this.#plane.engine.count('requests_dropped', 1)
+    if (request.cancel) this.#plane.engine.count('requests_dropped', 1)
     request.cancel?.()
-    // What it kept others waiting for will not be answered any more.
-    const key = shapeOf(request.bytes)?.key
-    if (request.cancel && key) this.#answered(keyName(key))
+    request.cancel = null
+    this.#release(request)
   }
+
+  /** Reads the link or not. */
+  #steer(state: LinkState): void {
+    const tooMany = state.requests.size >= REQUESTS_MAX || state.requestBytes >= REQUEST_BYTES_MAX
+    const paused = state.held !== null || state.slow || tooMany
+    if (paused === state.paused || !state.link.open) return
+    state.paused = paused
+    if (paused) state.link.pause()
+    else state.link.resume()
+  }
+}
+
+function isPeerRequest(request: Request): request is PeerRequest {
+  return 'passedOn' in request
 }

@@ -10,6 +10,8 @@ export interface Request {
   readonly hops: number
   /** The asker is gone. */
   dropped: boolean
+  /** When whoever it waits for must have answered at last (loop time, ms); set when it first has to wait. */
+  until?: number
   /** Set while somebody else works on it: tells them to stop if they still can. */
   cancel: (() => void) | null
   /** Called once; the bytes are the request's to keep. */

@@ -6,6 +6,8 @@ export interface Facts {
   version: string
   threads: number
   maxConnections: number
+  port: number
+  backlog: number
   /** Unix seconds. */
   startedAt: number
   now: number
@@ -56,6 +58,33 @@ export function generalStats(engine: EngineApi, facts: Facts): Buffer {
     ...named(counted, AFTER_THREADS),
     ...named(counted, OWN),
   ]
+  return statLines(lines)
+}
+
+/** `stats settings`: those that this server has, in memcached's order. */
+export function settings({ arena: { options } }: EngineApi, facts: Facts): Buffer {
+  const onOff = (is: boolean) => (is ? 'on' : 'off')
+  const yesNo = (is: boolean) => (is ? 'yes' : 'no')
+  const lines: [string, string | number][] = [
+    ['maxbytes', options.memoryLimitMb * 1048576],
+    ['maxconns', facts.maxConnections],
+    ['tcpport', facts.port],
+    ['udpport', 0],
+    ['evictions', onOff(options.evictions)],
+    ['growth_factor', options.growthFactor.toFixed(2)],
+    ['chunk_size', options.chunkSizeMin],
+    ['num_threads', facts.threads],
+    ['cas_enabled', yesNo(options.cas)],
+    ['tcp_backlog', facts.backlog],
+    ['binding_protocol', 'ascii'],
+    ['item_size_max', options.itemSizeMax],
+    ['maxconns_fast', 'yes'],
+    ['flush_enabled', yesNo(options.flushEnabled)],
+  ]
+  return statLines(lines)
+}
+
+function statLines(lines: [string, string | number | bigint][]): Buffer {
   return Buffer.from(`${lines.map(([name, value]) => `STAT ${name} ${value}\r\n`).join('')}END\r\n`)
 }
 
