@@ -85,5 +85,9 @@ t.test('keys that leave and come back: every increment counts once', async t => 
     const expected = 1 + first![i]! + second![i]!
     if (numberOf(driver, `k${i}`) !== expected) t.equal(numberOf(driver, `k${i}`), expected, `k${i}`)
   }
-  t.ok(first!.concat(second!).every(count => count > 0))
+  for (const counts of [first!, second!])
+    t.ok(
+      counts.some(count => count > 0),
+      'both threads took part',
+    )
 })
