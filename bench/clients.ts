@@ -1,0 +1,226 @@
+/**
+ * Two clients with one face. `NpmClient` is npm's memcached, what people run; its Ketama ring is libmemcached-weighted's at
+ * 3 and 4 equal servers. It turns SERVER_ERROR into a silent `false` and an `issue` event, so an operation during which an
+ * issue came counts as failed. `PlainClient` is a socket per server and lib/protocol: it hides nothing.
+ */
+import { connect, type Socket } from 'node:net'
+import { Ring } from '../lib/ketama/index.js'
+import { getLine, type Reply, ReplyParser, storeParts } from '../lib/protocol/index.js'
+
+export interface Server {
+  host: string
+  port: number
+}
+
+/** Values are text, one letter a byte. A failure is an Error with the server's words. */
+export interface Client {
+  get(key: string): Promise<string | undefined>
+  getMany(keys: string[]): Promise<Map<string, string>>
+  set(key: string, value: string): Promise<void>
+  /** Was there something to delete? */
+  delete(key: string): Promise<boolean>
+  /** By one; null if the key is not there. */
+  increment(key: string): Promise<number | null>
+  close(): void
+}
+
+type Done<Answer> = (answer: Answer) => void
+
+interface Connection {
+  socket: Socket
+  waiting: { resolve: Done<Reply>; reject: (error: Error) => void }[]
+}
+
+export class PlainClient implements Client {
+  readonly #ring: Ring
+  readonly #connections = new Map<number, Connection>()
+
+  constructor(servers: Server[]) {
+    this.#ring = new Ring(servers)
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    return (await this.#values(this.#ring.indexOf(key), [key])).get(key)
+  }
+
+  async getMany(keys: string[]): Promise<Map<string, string>> {
+    const byServer = new Map<number, string[]>()
+    for (const key of keys) {
+      const server = this.#ring.indexOf(key)
+      byServer.set(server, [...(byServer.get(server) ?? []), key])
+    }
+    const parts = await Promise.all([...byServer].map(([server, part]) => this.#values(server, part)))
+    return new Map(parts.flatMap(part => [...part]))
+  }
+
+  async set(key: string, value: string): Promise<void> {
+    const reply = await this.#ask(key, storeParts('set', key, Buffer.from(value, 'latin1')))
+    if (reply.kind !== 'line' || reply.line !== 'STORED') throw unexpected(reply)
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const reply = await this.#ask(key, [`delete ${key}\r\n`])
+    if (reply.kind === 'line' && (reply.line === 'DELETED' || reply.line === 'NOT_FOUND'))
+      return reply.line === 'DELETED'
+    throw unexpected(reply)
+  }
+
+  async increment(key: string): Promise<number | null> {
+    const reply = await this.#ask(key, [`incr ${key} 1\r\n`])
+    if (reply.kind === 'number') return Number(reply.number)
+    if (reply.kind === 'line' && reply.line === 'NOT_FOUND') return null
+    throw unexpected(reply)
+  }
+
+  close(): void {
+    for (const { socket } of this.#connections.values()) socket.destroy()
+    this.#connections.clear()
+  }
+
+  #ask(key: string, parts: (string | Uint8Array)[]): Promise<Reply> {
+    return this.#send(this.#ring.indexOf(key), parts)
+  }
+
+  async #values(server: number, keys: string[]): Promise<Map<string, string>> {
+    const reply = await this.#send(server, [getLine(keys)])
+    if (reply.kind !== 'values') throw unexpected(reply)
+    return new Map(reply.values.map(({ key, value }) => [key, value.toString('latin1')]))
+  }
+
+  #send(server: number, parts: (string | Uint8Array)[]): Promise<Reply> {
+    const connection = this.#connections.get(server) ?? this.#connect(server)
+    return new Promise((resolve, reject) => {
+      connection.waiting.push({ resolve, reject })
+      connection.socket.cork()
+      for (const part of parts) connection.socket.write(part)
+      connection.socket.uncork()
+    })
+  }
+
+  #connect(server: number): Connection {
+    const { host, port } = this.#ring.servers[server]!
+    const socket = connect({ host, port, noDelay: true })
+    const connection: Connection = { socket, waiting: [] }
+    const parser = new ReplyParser(reply => connection.waiting.shift()?.resolve(reply))
+    let why = `${host}:${port} closed the connection`
+    socket.on('data', bytes => {
+      try {
+        parser.push(bytes)
+      } catch (error) {
+        socket.destroy(error instanceof Error ? error : undefined)
+      }
+    })
+    socket.on('error', error => {
+      why = error.message
+    })
+    socket.on('close', () => {
+      if (this.#connections.get(server) === connection) this.#connections.delete(server)
+      for (const { reject } of connection.waiting.splice(0)) reject(new Error(why))
+    })
+    this.#connections.set(server, connection)
+    return connection
+  }
+}
+
+function unexpected(reply: Reply): Error {
+  if (reply.kind === 'error' || reply.kind === 'line') return new Error(reply.line)
+  return new Error(`an answer of kind ${reply.kind}`)
+}
+
+/** The part of npm's memcached that is used here. */
+interface NpmMemcached {
+  get(key: string, done: (error: unknown, value: unknown) => void): void
+  getMulti(keys: string[], done: (error: unknown, values: unknown) => void): void
+  set(key: string, value: string, exptime: number, done: (error: unknown, stored: unknown) => void): void
+  del(key: string, done: (error: unknown, deleted: unknown) => void): void
+  incr(key: string, delta: number, done: (error: unknown, number: unknown) => void): void
+  on(event: 'issue' | 'failure', listener: (details: { messages?: string[] }) => void): void
+  end(): void
+}
+
+/**
+ * Servers are never given up and connections are not closed when idle. `retries` is only about its pool: with all
+ * connections still opening it says "pool is full" instead of waiting, unless it may look again soon.
+ */
+const NPM_OPTIONS = {
+  retries: 40,
+  minTimeout: 5,
+  maxTimeout: 100,
+  factor: 1.2,
+  failures: 1_000_000,
+  failuresTimeout: 1000,
+  retry: 1,
+  remove: false,
+  timeout: 20_000,
+  idle: 3_600_000,
+  poolSize: 4,
+  maxValue: 2 << 20,
+}
+
+export class NpmClient implements Client {
+  readonly #npm: NpmMemcached
+  #issues = 0
+  #lastIssue = ''
+
+  private constructor(npm: NpmMemcached) {
+    this.#npm = npm
+    const hear = ({ messages }: { messages?: string[] }) => {
+      this.#issues++
+      this.#lastIssue = messages?.at(-1) ?? 'an issue without a message'
+    }
+    npm.on('issue', hear)
+    npm.on('failure', hear)
+  }
+
+  static async open(servers: Server[]): Promise<NpmClient> {
+    const { default: Memcached } = await import('memcached').catch(() => {
+      throw new Error("this needs npm's memcached client: npm install memcached")
+    })
+    const names = servers.map(({ host, port }) => `${host}:${port}`)
+    return new NpmClient(new Memcached(names, NPM_OPTIONS) as unknown as NpmMemcached)
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    const value = await this.#call(done => this.#npm.get(key, done))
+    if (value === undefined) return undefined
+    if (typeof value !== 'string') throw new Error(`get gave ${String(value)}`)
+    return value
+  }
+
+  async getMany(keys: string[]): Promise<Map<string, string>> {
+    const values = await this.#call(done => this.#npm.getMulti(keys, done))
+    if (typeof values !== 'object' || values === null) throw new Error(`getMulti gave ${String(values)}`)
+    return new Map(Object.entries(values).filter((pair): pair is [string, string] => typeof pair[1] === 'string'))
+  }
+
+  async set(key: string, value: string): Promise<void> {
+    const stored = await this.#call(done => this.#npm.set(key, value, 0, done))
+    if (stored !== true) throw new Error(`set gave ${String(stored)}`)
+  }
+
+  async delete(key: string): Promise<boolean> {
+    return (await this.#call(done => this.#npm.del(key, done))) === true
+  }
+
+  async increment(key: string): Promise<number | null> {
+    const number = await this.#call(done => this.#npm.incr(key, 1, done))
+    if (typeof number === 'number') return number
+    if (number === false) return null
+    throw new Error(`incr gave ${String(number)}`)
+  }
+
+  close(): void {
+    this.#npm.end()
+  }
+
+  #call(start: (done: (error: unknown, answer: unknown) => void) => void): Promise<unknown> {
+    const issues = this.#issues
+    return new Promise((resolve, reject) =>
+      start((error, answer) => {
+        if (this.#issues !== issues && typeof answer !== 'string') reject(new Error(this.#lastIssue))
+        else if (error) reject(error instanceof Error ? error : new Error(String(error)))
+        else resolve(answer)
+      }),
+    )
+  }
+}

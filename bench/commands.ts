@@ -1,0 +1,89 @@
+/**
+ * `continuum bench ...`: the words of the experiments; what they do is in the files beside this one, loaded when asked for,
+ * so that a node does not start with a load generator in its memory.
+ */
+import { availableParallelism } from 'node:os'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { say } from '../lib/cli/output.js'
+import type { Kind } from './systems.js'
+
+/** All experiments; bin/ attaches it to the program. */
+export function benchCommand(): Command {
+  return new Command('bench')
+    .description('experiments and measurements, see bench/README.md')
+    .addCommand(scaleOutCommand())
+    .addCommand(memoryCommand())
+}
+
+interface ScaleOutValues {
+  seed: number
+  seeds: number
+  keys: number
+  threads: number
+  loop: string
+  kind: Kind
+  valueMax: number
+  duration: number
+  rate: number
+  inFlight: number
+  memory: number
+  peer: boolean
+  out: string
+  json?: boolean
+}
+
+export function scaleOutCommand(): Command {
+  return new Command('scale-out')
+    .description('a tier gains or loses a node under load; every answer is checked; the same with memcached beside it')
+    .option('--seed <n>', 'what decides keys, values and requests', whole(0), 1)
+    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
+    .option('--keys <n>', 'keys written before the change', whole(100), 100_000)
+    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
+    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .addOption(new Option('--kind <kind>', 'what happens to the tier').choices(['add', 'drain']).default('add'))
+    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 500_000)
+    .option('--duration <seconds>', 'load before and after the change, each', whole(1), 5)
+    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 2000)
+    .option('--in-flight <n>', 'requests under way at once', whole(1), 32)
+    .option('--memory <mb>', 'memory of each node', whole(64), 512)
+    .option('--no-peer', 'without memcached')
+    .option('--out <dir>', 'where the chart and the numbers go', 'bench/results')
+    .option('--json', 'print the numbers instead of tables')
+    .action(async (values: ScaleOutValues) => {
+      const [{ runScaleOut }, { scaleOutText }] = await Promise.all([import('./scale-out.js'), import('./report.js')])
+      const { duration, memory, json, ...same } = values
+      const report = await runScaleOut({
+        ...same,
+        durationMs: duration * 1000,
+        memoryMb: memory,
+        say: line => void process.stderr.write(`${line}\n`),
+      })
+      say(json ? JSON.stringify(report) : scaleOutText(report))
+      process.exitCode = report.passed ? 0 : 1
+    })
+}
+
+function memoryCommand(): Command {
+  return new Command('memory')
+    .description('fills one node with small values until it evicts, prints its resident memory')
+    .option('--memory <mb>', '-m of the node', whole(64), 256)
+    .option('--threads <n>', 'worker threads', whole(1), Math.min(2, availableParallelism()))
+    .option('--value <bytes>', 'size of each value', whole(1), 100)
+    .option('--json', 'print the numbers as JSON')
+    .action(
+      async ({ memory, threads, value, json }: Record<'memory' | 'threads' | 'value', number> & { json?: true }) => {
+        const { memoryText, runMemory } = await import('./memory.js')
+        const report = await runMemory({ memoryMb: memory, threads, valueBytes: value })
+        say(json ? JSON.stringify(report) : memoryText(report))
+        process.exitCode = report.withinPromise ? 0 : 1
+      },
+    )
+}
+
+function whole(least: number): (text: string) => number {
+  return text => {
+    const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+    if (!(number >= least)) throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`)
+    return number
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * Mixed load with a fixed number of requests in flight, at a given rate: reads, multi-gets, writes, deletions, counters.
+ * Each request goes through a view (client and server list) that is drawn; each answer goes to the checker.
+ * One writer a key at a time: a key that is being written is not drawn for another write.
+ */
+import type { Checker } from './checker.js'
+import type { Client } from './clients.js'
+import type { Timeline } from './timeline.js'
+import type { Dataset } from './values.js'
+
+export interface View {
+  /** "router", "old list", "new list"; and which client. */
+  name: string
+  client: Client
+}
+
+export interface LoadOptions {
+  data: Dataset
+  checker: Checker
+  timeline: Timeline
+  random: () => number
+  now: () => number
+  inFlight: number
+  /** Requests a second over all; 0: as fast as answers come. */
+  rate: number
+}
+
+const KEYS_PER_MULTI_GET = 8
+const TICK_MS = 4
+/** Different error texts kept; the others are counted as one. */
+const ERROR_TEXTS_MAX = 50
+
+export class Load {
+  /** May be replaced while the load runs. */
+  views: View[] = []
+  readonly errors = new Map<string, number>()
+  requests = 0
+  readonly #options: LoadOptions
+  readonly #written = new Set<number>()
+  #running = false
+  #free: (() => void)[] = []
+  #tokens = 0
+
+  constructor(options: LoadOptions) {
+    this.#options = options
+  }
+
+  /** Runs until `stop` and resolves when the last answer is there. */
+  async run(): Promise<void> {
+    this.#running = true
+    const { inFlight, rate, now } = this.#options
+    let last = now()
+    const pace = setInterval(() => {
+      const time = now()
+      // What could not be sent in time is not made up for in a burst.
+      this.#tokens = Math.min(this.#tokens + ((time - last) * rate) / 1000, inFlight)
+      last = time
+      while (this.#tokens >= 1 && this.#free.length > 0) {
+        this.#tokens--
+        this.#free.shift()!()
+      }
+    }, TICK_MS)
+    await Promise.all(Array.from({ length: inFlight }, () => this.#worker()))
+    clearInterval(pace)
+  }
+
+  stop(): void {
+    this.#running = false
+    for (const wake of this.#free.splice(0)) wake()
+  }
+
+  failed(error: unknown, where: string): void {
+    const text = `${where}: ${error instanceof Error ? error.message : String(error)}`
+    const known = this.errors.has(text) || this.errors.size < ERROR_TEXTS_MAX
+    const counted = known ? text : 'other errors'
+    this.errors.set(counted, (this.errors.get(counted) ?? 0) + 1)
+  }
+
+  async #worker(): Promise<void> {
+    const { rate, random } = this.#options
+    while (this.#running) {
+      if (rate > 0) await new Promise<void>(resolve => this.#free.push(resolve))
+      if (!this.#running) return
+      const view = this.views[Math.floor(random() * this.views.length)]!
+      await this.#one(view)
+    }
+  }
+
+  async #one(view: View): Promise<void> {
+    const { timeline, now, random } = this.#options
+    const [phase, started] = [timeline.phase, now()]
+    const draw = random()
+    this.requests++
+    try {
+      if (draw < 0.68) await this.#read(view, this.#anyKey())
+      else if (draw < 0.74) await this.#readMany(view)
+      else await this.#write(view, draw)
+    } catch (error) {
+      this.failed(error, view.name)
+    }
+    timeline.latency(phase, now() - started)
+  }
+
+  async #read({ client, name }: View, index: number): Promise<void> {
+    const { data, checker } = this.#options
+    const floor = checker.readBegins(index)
+    const text = await client.get(data.key(index))
+    this.#count(index, floor, text, name)
+  }
+
+  async #readMany({ client, name }: View): Promise<void> {
+    const { data, checker } = this.#options
+    // Small values only: eight big ones in one answer would be another experiment.
+    const asked = Array.from({ length: KEYS_PER_MULTI_GET }, () => this.#anyKey()).filter(index => !data.isBig(index))
+    const floors = asked.map(index => checker.readBegins(index))
+    const values = await client.getMany(asked.map(index => data.key(index)))
+    asked.forEach((index, i) => {
+      this.#count(index, floors[i]!, values.get(data.key(index)), `${name}, many keys`)
+    })
+  }
+
+  #count(index: number, floor: number, text: string | undefined, where: string): void {
+    const { checker, timeline } = this.#options
+    const { verdict, wasThere } = checker.readEnds(index, floor, text, where)
+    if (wasThere) timeline.read(text !== undefined, verdict === 'right')
+  }
+
+  async #write({ client, name }: View, draw: number): Promise<void> {
+    const { data, checker } = this.#options
+    let index = this.#anyKey()
+    while (this.#written.has(index)) index = this.#anyKey()
+    const isDeletion = !data.isCounter(index) && draw > 0.95
+    const floor = checker.readBegins(index)
+    const version = checker.issue(index, isDeletion ? 'deletion' : 'value')
+    this.#written.add(index)
+    try {
+      const key = data.key(index)
+      if (isDeletion) {
+        const found = await client.delete(key)
+        checker.acknowledge(index, version)
+        checker.deleteEnds(index, floor, found, name)
+      } else if (data.isCounter(index)) {
+        const number = await client.increment(key)
+        checker.incrementEnds(index, version, number, name)
+        // An application that lost its count starts it again; the checker goes on from what is right.
+        const right = data.valueOf(index, version)
+        if (String(number) !== right) await client.set(key, right)
+        checker.acknowledge(index, version)
+      } else {
+        await client.set(key, data.valueOf(index, version))
+        checker.acknowledge(index, version)
+      }
+    } catch (error) {
+      checker.fail(index, version)
+      throw error
+    } finally {
+      this.#written.delete(index)
+    }
+  }
+
+  #anyKey(): number {
+    return Math.floor(this.#options.random() * this.#options.data.keys)
+  }
+}

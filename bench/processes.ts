@@ -1,0 +1,115 @@
+/** Child processes of an experiment: each tells its ports in a JSON line or opens a port; each is ended by its own id, on every way out. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { connect, createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+
+export const CONTINUUM = fileURLToPath(new URL('../bin/continuum.js', import.meta.url))
+
+/** Of what a child printed, for the sentence when it ends early. */
+const OUTPUT_CHARS_MAX = 4000
+const STOP_MS = 5000
+
+const running = new Set<ChildProcess>()
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL')
+})
+
+export class Process {
+  readonly #child: ChildProcess
+  readonly #name: string
+  readonly #ended: Promise<void>
+  #output = ''
+  #stopping = false
+
+  constructor(name: string, command: string, args: string[]) {
+    this.#name = name
+    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+    this.#child = child
+    running.add(child)
+    const hear = (bytes: Buffer) => {
+      this.#output = (this.#output + bytes.toString()).slice(-OUTPUT_CHARS_MAX)
+    }
+    child.stdout.on('data', hear)
+    child.stderr.on('data', hear)
+    this.#ended = new Promise(resolve => {
+      child.on('error', error => {
+        this.#output += error.message
+        resolve()
+      })
+      child.on('close', (code, signal) => {
+        running.delete(child)
+        if (!this.#stopping) process.stderr.write(`${name} ended (${signal ?? code}): ${this.#output.trim()}\n`)
+        resolve()
+      })
+    })
+  }
+
+  /** The program's own command line; resolves with what its ready line says. */
+  static async continuum(name: string, args: string[]): Promise<[Process, Record<string, unknown>]> {
+    const child = new Process(name, process.execPath, [CONTINUUM, ...args, '--json-ready'])
+    return [child, JSON.parse(await child.#line(/^\{.*\}$/m)) as Record<string, unknown>]
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
+    const insist = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS)
+    this.#child.kill('SIGTERM')
+    await this.#ended
+    clearTimeout(insist)
+  }
+
+  #line(pattern: RegExp): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const look = () => {
+        const match = pattern.exec(this.#output)
+        if (!match) return
+        this.#child.stdout?.off('data', look)
+        resolve(match[0])
+      }
+      this.#child.stdout?.on('data', look)
+      this.#ended.then(() => reject(new Error(`${this.#name} ended before it was ready: ${this.#output.trim()}`)))
+      look()
+    })
+  }
+
+  /** Resolves when somebody listens there. */
+  async listens(port: number): Promise<void> {
+    let isOver = false
+    this.#ended.then(() => {
+      isOver = true
+    })
+    while (!(await answers(port))) {
+      if (isOver) throw new Error(`${this.#name} ended before it listened: ${this.#output.trim()}`)
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  }
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const socket = connect(port, '127.0.0.1')
+    socket.on('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.on('error', () => resolve(false))
+  })
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() =>
+        address && typeof address === 'object' ? resolve(address.port) : reject(new Error('no port')),
+      )
+    })
+  })
+}
