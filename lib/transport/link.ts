@@ -309,6 +309,7 @@ export class Link implements ConnectionHandler {
   }
 
   #onHandshake(frame: Frame): void {
+    if (frame.type > FrameType.refuse) throw new FrameError(`frame type ${frame.type} before the handshake`)
     const content = contentOf(frame)
     if (frame.type === FrameType.refuse) {
       const sentence = text(content.sentence, 1000)

@@ -1,0 +1,158 @@
+/** Loops in real worker threads: messages while a loop blocks, clients from outside, a port shared by threads, ends. */
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { connect, createServer, type Socket } from 'node:net'
+import { promisify } from 'node:util'
+import { MessageChannel, Worker } from 'node:worker_threads'
+import t from 'tap'
+import { chooseLoop, createWaker } from '../../lib/transport/choose.js'
+import { eventPort, type ThreadPort } from '../../lib/transport/plane-port.js'
+import { KINDS } from './place.js'
+import type { FromThread, ThreadData, ToThread } from './thread.js'
+
+class Thread {
+  readonly worker: Worker
+  readonly messages: ThreadPort<ToThread, FromThread>
+  readonly #heard: FromThread[] = []
+  #waiting: ((message: FromThread) => void) | null = null
+
+  constructor(kind: 'net' | 'epoll', listen: ThreadData['listen'] = { port: 0 }) {
+    const { port1, port2 } = new MessageChannel()
+    const waker = kind === 'epoll' ? createWaker() : { fd: -1, wake: () => {} }
+    const workerData: ThreadData = { kind, port: port2, wakeFd: waker.fd, listen }
+    this.worker = new Worker(new URL('./thread.js', import.meta.url), { workerData, transferList: [port2] })
+    this.messages = eventPort(port1, waker.wake)
+    this.messages.onMessage = message => {
+      const waiting = this.#waiting
+      this.#waiting = null
+      if (waiting) waiting(message)
+      else this.#heard.push(message)
+    }
+    this.worker.once('exit', () => port1.close())
+  }
+
+  next(): Promise<FromThread> {
+    const heard = this.#heard.shift()
+    return heard ? Promise.resolve(heard) : new Promise(resolve => (this.#waiting = resolve))
+  }
+
+  async listening(): Promise<{ port: number; fd: number | undefined }> {
+    const message = await this.next()
+    if (message.type !== 'listening') throw new Error(JSON.stringify(message))
+    return message
+  }
+
+  async stop(): Promise<void> {
+    const exit = once(this.worker, 'exit')
+    this.messages.post({ type: 'stop' })
+    await exit
+  }
+}
+
+async function gather(socket: Socket): Promise<string> {
+  let got = ''
+  for await (const part of socket) got += String(part)
+  return got
+}
+
+for (const kind of KINDS.filter(kind => kind !== 'simulated')) {
+  t.test(kind, async t => {
+    const thread = new Thread(kind)
+    const { port } = await thread.listening()
+
+    for (let number = 0; number < 200; number++) thread.messages.post({ type: 'ping', number })
+    for (let number = 0; number < 200; number++) {
+      const message = await thread.next()
+      if (message.type !== 'pong' || message.number !== number) t.same(message, { type: 'pong', number })
+    }
+    t.pass('two hundred messages there and back, in order')
+
+    const half = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    half.end('bytes, then the end at once')
+    t.equal(await gather(half), 'bytes, then the end at once', 'who ends its side still gets its answer')
+
+    const idle = connect({ port, host: '127.0.0.1' })
+    await once(idle, 'connect')
+    idle.resetAndDestroy()
+    const after = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    after.end('still here')
+    t.equal(await gather(after), 'still here', 'a reset harms nobody else')
+
+    const left = connect({ port, host: '127.0.0.1' })
+    left.write('x')
+    await once(left, 'data')
+    left.resume()
+    const gone = once(left, 'close')
+    await thread.stop()
+    await gone
+    t.pass('stop ends the thread and its connections')
+  })
+
+  t.test(`${kind}: an error thrown by a handler ends the thread in plain sight`, async t => {
+    const thread = new Thread(kind)
+    await thread.listening()
+    const error = once(thread.worker, 'error') as Promise<[Error]>
+    thread.messages.post({ type: 'throw' })
+    t.match((await error)[0].message, /thrown on purpose/)
+  })
+
+  t.test(`${kind}: threads share a port, others find it taken`, async t => {
+    const first = new Thread(kind, { port: 0, shared: true })
+    const { port, fd } = await first.listening()
+    const listen = kind === 'net' ? { port, shared: true, fd: fd! } : { port, shared: true, joins: true }
+    const second = new Thread(kind, listen)
+    t.equal((await second.listening()).port, port)
+    const answers = Array.from({ length: 50 }, (_, i) => {
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+      socket.end(`client ${i}`)
+      return gather(socket)
+    })
+    t.same(
+      await Promise.all(answers),
+      answers.map((_, i) => `client ${i}`),
+    )
+    const stranger = new Thread(kind, { port, shared: true })
+    t.same(await stranger.next(), { type: 'failed', sentence: `port ${port} on 127.0.0.1 is taken` })
+    await stranger.stop()
+    await first.stop()
+    const last = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    last.end('after the first has gone')
+    t.equal(await gather(last), 'after the first has gone')
+    await second.stop()
+  })
+
+  t.test(`${kind}: a port that another program holds is taken, shared or not`, async t => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as { port: number }
+    for (const shared of [false, true]) {
+      const thread = new Thread(kind, { port, shared })
+      t.same(await thread.next(), { type: 'failed', sentence: `port ${port} on 127.0.0.1 is taken` })
+      await thread.stop()
+    }
+    server.close()
+  })
+}
+
+t.test('a process can exit while a thread of it blocks', { skip: KINDS.length < 3 && 'no epoll here' }, async t => {
+  const script = `
+    const { MessageChannel, Worker } = await import('node:worker_threads')
+    const { createWaker } = await import(${JSON.stringify(new URL('../../lib/transport/choose.js', import.meta.url).href)})
+    const { port1, port2 } = new MessageChannel()
+    const workerData = { kind: 'epoll', port: port2, wakeFd: createWaker().fd, listen: { port: 0 } }
+    const url = new URL(${JSON.stringify(new URL('./thread.js', import.meta.url).href)})
+    new Worker(url, { workerData, transferList: [port2], execArgv: [] })
+    port1.on('message', () => process.exit(7))
+  `
+  const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 })
+  await t.rejects(run, { code: 7 })
+})
+
+t.test('the choice of a loop is explained in one sentence', async t => {
+  t.same(chooseLoop('net'), { ok: true, kind: 'net', why: 'asked for' })
+  const auto = chooseLoop('auto')
+  t.ok(auto.ok && auto.why.length > 0)
+  const epoll = chooseLoop('epoll')
+  if (KINDS.includes('epoll')) t.same(epoll, { ok: true, kind: 'epoll', why: 'asked for' })
+  else t.match(epoll, { ok: false, sentence: /^--loop epoll: / })
+})
