@@ -4,6 +4,7 @@ import type { HitRate } from './timeline.js'
 export interface Series {
   name: string
   color: string
+  dashed?: boolean
   points: HitRate[]
 }
 
@@ -18,7 +19,7 @@ export interface ChartOptions {
 
 const WIDTH = 900
 const HEIGHT = 440
-const BOX = { left: 64, top: 84, right: 130, bottom: 52 }
+const BOX = { left: 64, top: 84, right: 160, bottom: 52 }
 const INK = '#1f2430'
 const FAINT = '#6b7280'
 const GRID = '#e5e7eb'
@@ -68,9 +69,11 @@ export function hitRateChart({ title, subtitle, bandSeconds, bandLabel, series }
     ),
   )
   const ends = labelPlaces(series.map(({ points }) => y(points.at(-1)?.hits ?? 0)))
-  series.forEach(({ name, color, points }, i) => {
+  series.forEach(({ name, color, points, dashed }, i) => {
     const path = points.map(({ at, hits }, i) => `${i === 0 ? 'M' : 'L'}${n(x(at))} ${n(y(hits))}`).join('')
-    parts.push(`<path d="${path}" fill="none" stroke="${color}" stroke-width="2" stroke-linejoin="round"/>`)
+    parts.push(
+      `<path d="${path}" fill="none" stroke="${color}" stroke-width="2" stroke-linejoin="round"${dashed ? ' stroke-dasharray="5 4"' : ''}/>`,
+    )
     parts.push(
       text(`x="${right + 8}" y="${n(ends[i]!)}"`, name, `dy="4" font-size="13" font-weight="600" fill="${color}"`),
     )

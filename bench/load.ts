@@ -9,8 +9,10 @@ import type { Timeline } from './timeline.js'
 import type { Dataset } from './values.js'
 
 export interface View {
-  /** "router", "old list", "new list"; and which client. */
+  /** List and client, as reports name it. */
   name: string
+  /** What the client knows of the tier. */
+  list: 'router' | 'old list' | 'new list'
   client: Client
 }
 
@@ -98,31 +100,31 @@ export class Load {
     } catch (error) {
       this.failed(error, view.name)
     }
-    timeline.latency(phase, now() - started)
+    timeline.latency(phase, view.name, now() - started)
   }
 
-  async #read({ client, name }: View, index: number): Promise<void> {
+  async #read(view: View, index: number): Promise<void> {
     const { data, checker } = this.#options
     const floor = checker.readBegins(index)
-    const text = await client.get(data.key(index))
-    this.#count(index, floor, text, name)
+    const text = await view.client.get(data.key(index))
+    this.#count(view, index, floor, text)
   }
 
-  async #readMany({ client, name }: View): Promise<void> {
+  async #readMany(view: View): Promise<void> {
     const { data, checker } = this.#options
     // Small values only: eight big ones in one answer would be another experiment.
     const asked = Array.from({ length: KEYS_PER_MULTI_GET }, () => this.#anyKey()).filter(index => !data.isBig(index))
     const floors = asked.map(index => checker.readBegins(index))
-    const values = await client.getMany(asked.map(index => data.key(index)))
+    const values = await view.client.getMany(asked.map(index => data.key(index)))
     asked.forEach((index, i) => {
-      this.#count(index, floors[i]!, values.get(data.key(index)), `${name}, many keys`)
+      this.#count(view, index, floors[i]!, values.get(data.key(index)))
     })
   }
 
-  #count(index: number, floor: number, text: string | undefined, where: string): void {
+  #count({ name, list }: View, index: number, floor: number, text: string | undefined): void {
     const { checker, timeline } = this.#options
-    const { verdict, wasThere } = checker.readEnds(index, floor, text, where)
-    if (wasThere) timeline.read(text !== undefined, verdict === 'right')
+    const { verdict, wasThere } = checker.readEnds(index, floor, text, name)
+    if (wasThere) timeline.read(list, text !== undefined, verdict === 'right')
   }
 
   async #write({ client, name }: View, draw: number): Promise<void> {

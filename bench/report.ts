@@ -10,7 +10,6 @@ export function scaleOutText({ kind, runs, machine, passed, options }: ScaleOutR
       ...[run.wrongKeys.lost, run.wrongKeys.stale, run.wrongKeys.resurrected, run.wrongKeys.wrong, run.errorCount],
     ]),
   )
-  const ms = (value: number) => value.toFixed(2)
   const latencies = table(
     ['system', 'seed', 'p50 ms before', 'during', 'after', 'p99 ms before', 'during', 'after', 'p99 during/before'],
     runs.map(({ system, seed, latency: { before, during, after }, p99Ratio }) => [
@@ -27,11 +26,28 @@ export function scaleOutText({ kind, runs, machine, passed, options }: ScaleOutR
     'Latency of requests:',
     latencies,
     '',
+    'Latency by view (first seed; the router costs a second hop, and memcached has none):',
+    viewTable(runs.filter(run => run.seed === options.seed)),
+    '',
     'Keys that were not right at the end, through each view (first seed):',
     endTable(runs.filter(run => run.seed === options.seed)),
     '',
     passed ? 'continuum: nothing lost, stale, resurrected or wrong, no errors' : 'continuum: NOT clean, see above',
   ].join('\n')
+}
+
+const ms = (value: number): string => value.toFixed(2)
+
+function viewTable(runs: SystemReport[]): string {
+  return table(
+    ['system', 'view', 'p50 ms before', 'during', 'after', 'p99 ms before', 'during', 'after'],
+    runs.flatMap(({ system, latencyByView }) =>
+      Object.entries(latencyByView).map(([view, { before, during, after }]) => [
+        ...[system, view, ms(before.p50Ms), ms(during.p50Ms), ms(after.p50Ms)],
+        ...[ms(before.p99Ms), ms(during.p99Ms), ms(after.p99Ms)],
+      ]),
+    ),
+  )
 }
 
 function endTable(runs: SystemReport[]): string {

@@ -7,7 +7,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { join } from 'node:path'
-import { hitRateChart } from './chart.js'
+import { hitRateChart, type Series } from './chart.js'
 import { Checker, type Wrong } from './checker.js'
 import { type Client, NpmClient, PlainClient, type Server } from './clients.js'
 import { Load, type View } from './load.js'
@@ -54,9 +54,12 @@ export interface SystemReport {
   errors: Record<string, number>
   errorCount: number
   latency: Record<Phase, Latency>
+  latencyByView: Record<string, Record<Phase, Latency>>
   /** p99 during the change over p99 before it. */
   p99Ratio: number
   hitRate: HitRate[]
+  /** Of clients that have the new server list only. */
+  hitRateNewList: HitRate[]
   examples: string[]
 }
 
@@ -117,7 +120,7 @@ async function runOne(system: System, data: Dataset, options: ScaleOutOptions, w
   const opened: Client[] = []
   try {
     await system.start()
-    const views = (name: string, servers: Server[]) => openViews(name, servers, opened)
+    const views = (list: View['list'], servers: Server[]) => openViews(list, servers, opened)
     const old = await views('old list', system.before)
     const router = system.router ? await views('router', [system.router]) : []
     const timeline = new Timeline(now)
@@ -159,13 +162,13 @@ async function runOne(system: System, data: Dataset, options: ScaleOutOptions, w
 }
 
 /** Each view twice: the client that people use, and one that hides nothing. */
-async function openViews(name: string, servers: Server[], opened: Client[]): Promise<View[]> {
+async function openViews(list: View['list'], servers: Server[], opened: Client[]): Promise<View[]> {
   const npm = await NpmClient.open(servers)
   const plain = new PlainClient(servers)
   opened.push(npm, plain)
   return [
-    { name: `${name} (npm memcached)`, client: npm },
-    { name: `${name} (plain)`, client: plain },
+    { name: `${list} (npm memcached)`, list, client: npm },
+    { name: `${list} (plain)`, list, client: plain },
   ]
 }
 
@@ -238,8 +241,10 @@ function reportOf(
     errors: Object.fromEntries(load.errors),
     errorCount: [...load.errors.values()].reduce((sum, count) => sum + count, 0),
     latency,
+    latencyByView: timeline.latenciesByView(),
     p99Ratio: latency.before.p99Ms > 0 ? latency.during.p99Ms / latency.before.p99Ms : 0,
     hitRate: timeline.hitRates(),
+    hitRateNewList: timeline.hitRates('new list'),
     examples: checker.examples,
   }
 }
@@ -260,14 +265,17 @@ function chartOf({ kind, runs, options }: ScaleOutReport): string {
     subtitle: `${options.keys} keys, ${options.rate} requests/s from clients with old and new server lists, seed ${options.seed}`,
     bandSeconds: seconds,
     bandLabel: `keys move (${seconds.toFixed(1)} s)`,
-    series: runs
-      .filter(run => run.seed === options.seed)
-      .map(({ system, hitRate }) => ({
-        name: system,
-        color: system === 'continuum' ? '#4f46e5' : '#d97706',
-        points: hitRate,
-      })),
+    series: runs.filter(run => run.seed === options.seed).flatMap(seriesOf),
   })
+}
+
+/** A client with the new list meets all of what was moved nowhere; one with the old list does not, until its servers change. */
+function seriesOf({ system, hitRate, hitRateNewList }: SystemReport): Series[] {
+  if (system === 'continuum') return [{ name: 'continuum', color: '#4f46e5', points: hitRate }]
+  return [
+    { name: 'memcached, all', color: '#d97706', points: hitRate },
+    { name: 'memcached, new list', color: '#b45309', points: hitRateNewList, dashed: true },
+  ]
 }
 
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))

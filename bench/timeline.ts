@@ -2,7 +2,6 @@
 import * as hdr from 'hdr-histogram-js'
 
 export type Phase = 'before' | 'during' | 'after'
-export const PHASES: readonly Phase[] = ['before', 'during', 'after']
 
 export interface Latency {
   requests: number
@@ -23,17 +22,22 @@ export interface HitRate {
   reads: number
 }
 
+/** Counts of a slice of time. */
+interface Slice {
+  reads: number
+  hits: number
+  right: number
+}
+
+type Histograms = Record<Phase, hdr.Histogram>
+
 const SLICE_MS = 250
 
 export class Timeline {
   phase: Phase = 'before'
-  readonly #histograms = new Map(
-    PHASES.map(phase => [
-      phase,
-      hdr.build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 }),
-    ]),
-  )
-  readonly #slices = new Map<number, { reads: number; hits: number; right: number }>()
+  readonly #all = histograms()
+  readonly #byView = new Map<string, Histograms>()
+  readonly #slices = new Map<string, Map<number, Slice>>()
   readonly #marks: Partial<Record<Phase, number>> = {}
   readonly #now: () => number
 
@@ -52,39 +56,47 @@ export class Timeline {
     return (this.#marks.after ?? this.#now()) - (this.#marks.during ?? this.#now())
   }
 
-  latency(phase: Phase, ms: number): void {
-    this.#histograms.get(phase)!.recordValue(Math.max(1, Math.round(ms * 1000)))
+  /** A request that began in this phase and took so long. */
+  latency(phase: Phase, view: string, ms: number): void {
+    const microseconds = Math.max(1, Math.round(ms * 1000))
+    const ofView = this.#byView.get(view) ?? histograms()
+    this.#byView.set(view, ofView)
+    this.#all[phase].recordValue(microseconds)
+    ofView[phase].recordValue(microseconds)
   }
 
-  /** A read of a key that certainly had a value. */
-  read(found: boolean, right: boolean): void {
-    const slice = Math.floor(this.#now() / SLICE_MS)
-    const counts = this.#slices.get(slice) ?? { reads: 0, hits: 0, right: 0 }
-    this.#slices.set(slice, counts)
+  /** A read of a key that certainly had a value, by a client that has this server list. */
+  read(list: string, found: boolean, right: boolean): void {
+    const slices = this.#slices.get(list) ?? new Map<number, Slice>()
+    this.#slices.set(list, slices)
+    const at = Math.floor(this.#now() / SLICE_MS)
+    const counts = slices.get(at) ?? { reads: 0, hits: 0, right: 0 }
+    slices.set(at, counts)
     counts.reads++
     if (found) counts.hits++
     if (right) counts.right++
   }
 
   latencies(): Record<Phase, Latency> {
-    const of = (phase: Phase): Latency => {
-      const histogram = this.#histograms.get(phase)!
-      const ms = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
-      return {
-        requests: histogram.totalCount,
-        p50Ms: ms(50),
-        p95Ms: ms(95),
-        p99Ms: ms(99),
-        p999Ms: ms(99.9),
-        maxMs: histogram.maxValue / 1000,
-      }
-    }
-    return { before: of('before'), during: of('during'), after: of('after') }
+    return phases(this.#all)
   }
 
-  hitRates(): HitRate[] {
+  latenciesByView(): Record<string, Record<Phase, Latency>> {
+    return Object.fromEntries([...this.#byView].map(([view, all]) => [view, phases(all)]))
+  }
+
+  /** Of the clients with one server list, or of all. */
+  hitRates(list?: string): HitRate[] {
+    const sum = new Map<number, Slice>()
+    for (const [name, slices] of this.#slices) {
+      if (list !== undefined && name !== list) continue
+      for (const [at, { reads, hits, right }] of slices) {
+        const so = sum.get(at) ?? { reads: 0, hits: 0, right: 0 }
+        sum.set(at, { reads: so.reads + reads, hits: so.hits + hits, right: so.right + right })
+      }
+    }
     const zero = this.#marks.during ?? 0
-    return [...this.#slices]
+    return [...sum]
       .sort(([a], [b]) => a - b)
       .map(([slice, { reads, hits, right }]) => ({
         at: ((slice + 0.5) * SLICE_MS - zero) / 1000,
@@ -93,4 +105,25 @@ export class Timeline {
         reads,
       }))
   }
+}
+
+function histograms(): Histograms {
+  const empty = () =>
+    hdr.build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
+  return { before: empty(), during: empty(), after: empty() }
+}
+
+function phases(all: Histograms): Record<Phase, Latency> {
+  const of = (histogram: hdr.Histogram): Latency => {
+    const ms = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
+    return {
+      requests: histogram.totalCount,
+      p50Ms: ms(50),
+      p95Ms: ms(95),
+      p99Ms: ms(99),
+      p999Ms: ms(99.9),
+      maxMs: histogram.maxValue / 1000,
+    }
+  }
+  return { before: of(all.before), during: of(all.during), after: of(all.after) }
 }
