@@ -49,12 +49,12 @@ async function runCoordinator(values: CoordinatorValues): Promise<void> {
     coordinator.start(resolve, sentence => reject(new Sentence(sentence))),
   )
   const store = `embedded://${formatAddress({ host: listen.host, port })}`
-  say(values.jsonReady ? JSON.stringify({ port, store }) : `continuum coordinator: ready on ${store}`)
   onEnd(() => {
     coordinator.stop()
     // What was said last is on its way through the sockets; nothing else keeps the process.
     setImmediate(() => process.exit(0))
   }, values.withParent === true)
+  say(values.jsonReady ? JSON.stringify({ port, store }) : `continuum coordinator: ready on ${store}`)
 }
 
 function openCoordinator(
