@@ -14,7 +14,7 @@
  * noticed by the next step. So a client that sends ten thousand commands at once costs no stack.
  */
 import { Stop, type Turn } from '../engine/contract.js'
-import type { Connection, ConnectionHandler } from '../transport/loop.js'
+import type { Connection, ConnectionHandler, Timer } from '../transport/loop.js'
 import type { DataPlane } from './data-plane.js'
 import { InputBuffer } from './input-buffer.js'
 import { type Request, shapeOf } from './request.js'
@@ -38,6 +38,8 @@ const KEPT_BYTES_MAX = 1 << 20
 const LINE_MAX = 2048
 /** Reads of one connection before others have their turn. */
 const READS_MAX = 8
+/** Requests worked on outside the engine's own loop, likewise: some of them, as `stats`, are slow. */
+const STEPS_MAX = 128
 /** Replies that go out together are joined up to this size: one system call instead of many. */
 const JOINED_BYTES_MAX = 65_536
 const LF = 0x0a
@@ -68,6 +70,7 @@ export class ClientConnection implements ConnectionHandler {
   /** The last read took everything: asking again would only cost a system call. */
   #drained = false
   #wakePending = false
+  #turnTimer: Timer | null = null
 
   constructor(plane: DataPlane, connection: Connection, onGone: () => void) {
     this.#plane = plane
@@ -106,6 +109,8 @@ export class ClientConnection implements ConnectionHandler {
 
   onClose(): void {
     this.#closing = true
+    if (this.#turnTimer) this.#plane.loop.clearTimer(this.#turnTimer)
+    this.#turnTimer = null
     if (this.#filling) this.#plane.engine.abandon(this.#filling.handle)
     this.#filling = null
     this.#collecting = null
@@ -127,16 +132,25 @@ export class ClientConnection implements ConnectionHandler {
     if (this.#driving || this.#connection.closed) return
     this.#driving = true
     let reads = readsMax
+    let steps = STEPS_MAX
     this.#drained = false
     for (;;) {
       this.#sendAnswers()
-      if (this.#workOnKept()) continue
+      if (steps === 0) {
+        this.#driveNextTurn()
+        break
+      }
+      if (this.#workOnKept()) {
+        steps--
+        continue
+      }
       if (reads === 0 || this.#drained || !this.#mayRead() || !this.#receive()) break
       if (--reads === 0) this.#plane.engine.count('conn_yields', 1)
     }
     this.#driving = false
     if (this.#connection.closed) return
-    if ((this.#closing || this.#ended) && this.#out.length === 0 && this.#pending.length === 0) {
+    const moreToDo = this.#turnTimer !== null && !this.#closing
+    if ((this.#closing || (this.#ended && !moreToDo)) && this.#out.length === 0 && this.#pending.length === 0) {
       this.#connection.close()
       return
     }
@@ -153,6 +167,15 @@ export class ClientConnection implements ConnectionHandler {
     this.#wakePending = true
     this.#plane.loop.soon(() => {
       this.#wakePending = false
+      this.#plane.newTurn()
+      this.#drive(0)
+    })
+  }
+
+  #driveNextTurn(): void {
+    if (this.#turnTimer) return
+    this.#turnTimer = this.#plane.loop.setTimer(0, () => {
+      this.#turnTimer = null
       this.#plane.newTurn()
       this.#drive(0)
     })

@@ -48,6 +48,7 @@ const REPLY_BYTES_MAX = 256 << 20
 const VALUE = Buffer.from('VALUE ')
 const END = Buffer.from('END\r\n')
 const EMPTY = Buffer.alloc(0)
+const TOO_MANY: Buffer = Buffer.from('ERROR Too many open connections\r\n')
 /** How long clients have for their last answers when the server stops, ms. */
 const STOP_GRACE_MS = 500
 /** A generation that was heard of and has not come is asked for again after this, ms. */
@@ -346,9 +347,7 @@ export class DataPlane {
     this.engine.count('total_connections', 1)
     if (this.#clients.size >= maxConnections || this.#stopping) {
       this.engine.count('rejected_connections', 1)
-      connection.write(Buffer.from('ERROR Too many open connections\r\n'))
-      connection.close()
-      return { onReadable() {}, onWritable() {}, onClose() {} }
+      return refuse(connection)
     }
     this.engine.count('curr_connections', 1)
     const client = new ClientConnection(this, connection, () => this.#clientGone(client))
@@ -380,4 +379,15 @@ export class DataPlane {
     this.#port.post({ type: 'stopped' })
     this.loop.soon(() => this.loop.stop())
   }
+}
+
+/** PROTOCOL D1: one line, then the connection is closed. */
+function refuse(connection: Connection): ConnectionHandler {
+  let left = TOO_MANY
+  const say = () => {
+    left = left.subarray(connection.write(left))
+    if (left.length === 0) connection.close()
+  }
+  say()
+  return { onReadable: () => connection.pauseReading(), onWritable: say, onClose() {} }
 }
