@@ -79,13 +79,13 @@ async function runServer(command: Command): Promise<void> {
     complain(sentence)
     process.exit(1)
   })
+  onEnd(() => void node.stop().finally(() => process.exit(0)), values.withParent === true)
   const { clientPort, peerPort, dataPort, loop, why } = node
   say(
     values.jsonReady
       ? JSON.stringify({ clientPort, peerPort, dataPort, loop, why })
       : `continuum server: node ${tier ? `${tier.nodeId} ` : ''}ready on ${placeText(server, clientPort)} (loop ${loop}: ${why})`,
   )
-  onEnd(() => void node.stop().finally(() => process.exit(0)), values.withParent === true)
 }
 
 function placeText({ listen }: ServerOptions, port: number): string {

@@ -36,7 +36,7 @@ function mixed(arena: Arena, thread: number): number {
   return counted
 }
 
-/** Adds and increments wherever the engine says that this node is the authority; how often it was, until `stop` is set. */
+/** Adds and increments wherever the engine says that this node is the authority; how often it was, until `stop[0]` is set; `stop[1 + thread]` shows how far it is. */
 function moving(arena: Arena, thread: number, stop: Int32Array): number[] {
   const engine = new Engine(arena, thread)
   engine.setTime(START)
@@ -50,7 +50,10 @@ function moving(arena: Arena, thread: number, stop: Int32Array): number[] {
     for (const key of keys) {
       const answer = answers[at++]!
       assert.notEqual(answer, 'NOT_FOUND', 'no counter is ever absent')
-      if (answer !== 'ELSEWHERE') counted[key]!++
+      if (answer !== 'ELSEWHERE') {
+        counted[key]!++
+        Atomics.add(stop, 1 + thread, 1)
+      }
       while (answers[at] !== 'END' && answers[at] !== 'ELSEWHERE') at++
       at++
     }
