@@ -33,8 +33,8 @@ interface TakerState {
   walks: Map<number, Walk>
 }
 
-/** Hash buckets walked for one batch at most: bounds how long the control thread is busy with it (a few milliseconds). */
-const BUCKETS_PER_BATCH = 8192
+/** Hash buckets walked for one batch at most: bounds how long requests wait for the control thread (well under a millisecond). */
+const BUCKETS_PER_BATCH = 1024
 
 export class Source {
   readonly #store: SourceStore
