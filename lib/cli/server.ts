@@ -20,6 +20,8 @@ export interface TierOptions {
   dataDir: string | null
   secret: string | null
   standby: boolean
+  /** Bytes a second; null: no limit but what both ends can bear. */
+  migrationRate: number | null
 }
 
 interface TierValues {
@@ -33,6 +35,7 @@ interface TierValues {
   dataDir?: string
   peerSecretFile?: string
   standby?: boolean
+  migrationRate?: string
 }
 
 interface ServerValues extends TierValues {
@@ -59,6 +62,7 @@ export function serverCommand(command: Command): void {
     .option('--data-dir <dir>', 'where this node keeps what it must remember')
     .option('--peer-secret-file <file>', 'secret that peers share; without one only loopback is used')
     .option('--standby', 'join without keys, wait for tier reweight')
+    .option('--migration-rate <MB/s>', 'most that this node takes from each other one in the background')
     .addOption(new Option('--admin-port <port>').hideHelp())
     .option('--json-ready', 'print the ready line as JSON')
     .action((_: unknown, self: Command) => runServer(self))
@@ -113,6 +117,7 @@ export function tierOptions(values: TierValues, warn: (sentence: string) => void
       '--data-dir': values.dataDir,
       '--peer-secret-file': values.peerSecretFile,
       '--standby': values.standby,
+      '--migration-rate': values.migrationRate,
     }).find(([, value]) => value !== undefined)
     if (stray) throw new Sentence(`${stray[0]} needs --join: a node alone is in no tier`)
     return null
@@ -134,6 +139,7 @@ export function tierOptions(values: TierValues, warn: (sentence: string) => void
     dataDir: values.dataDir ?? null,
     secret,
     standby: values.standby === true,
+    migrationRate: values.migrationRate === undefined ? null : migrationRate(values.migrationRate),
   }
 }
 
@@ -144,6 +150,12 @@ export function weightNumber(what: string, text: string): number {
     throw new Sentence(`${what} ${text}: must be a whole number from 0 to ${WEIGHT_MAX}`)
   }
   return weight
+}
+
+function migrationRate(text: string): number {
+  const megabytes = /^\d{1,5}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN
+  if (!(megabytes >= 0.01)) throw new Sentence(`--migration-rate ${text}: must be megabytes a second, 0.01 or more`)
+  return megabytes * (1 << 20)
 }
 
 function portNumber(what: string, text: string): number {

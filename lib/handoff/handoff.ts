@@ -15,7 +15,8 @@ import type { EngineApi, RouteTable } from '../engine/contract.js'
 import { TierFlush } from './flush.js'
 import { type GenerationSpec, Generations, type RingRule } from './generations.js'
 import { Source } from './source.js'
-import { Taker, type TransferProgress } from './taker.js'
+import { Taker, type TakerEffects, type TransferProgress } from './taker.js'
+import type { ThrottleLimits } from './throttle.js'
 import type { Message } from './wire.js'
 
 export type HandoffStore = Pick<
@@ -92,14 +93,15 @@ export class Handoff {
   readonly #forgotten = new Set<number>()
   readonly #waiting = new Set<number>()
 
-  constructor(store: HandoffStore, effects: HandoffEffects) {
+  constructor(store: HandoffStore, effects: HandoffEffects, limits?: ThrottleLimits) {
     this.#store = store
     this.#effects = effects
-    this.taker = new Taker(store, {
+    const takerEffects: TakerEffects = {
       send: (source, message) => effects.send('taker', source, message),
       routeChanged: () => this.#publish(),
       generationSettled: epoch => effects.generationSettled(epoch),
-    })
+    }
+    this.taker = new Taker(store, takerEffects, limits)
     this.source = new Source(store, this.taker, { send: (taker, message) => effects.send('source', taker, message) })
     this.#flush = new TierFlush({
       members: () => this.#topology?.members ?? [],

@@ -33,8 +33,11 @@ interface TakerState {
   walks: Map<number, Walk>
 }
 
-/** Hash buckets walked for one batch at most: bounds how long requests wait for the control thread (well under a millisecond). */
-const BUCKETS_PER_BATCH = 1024
+/**
+ * Hash buckets walked for one batch at most; the store stops earlier, after some hundred items or the batch's bytes. Requests
+ * wait for the control thread while it walks: well under a millisecond.
+ */
+const BUCKETS_PER_BATCH = 65_536
 
 export class Source {
   readonly #store: SourceStore
@@ -176,7 +179,7 @@ export class Source {
   #collectChained(generations: Generations, taker: number, generation: number, walk: Walk) {
     if (walk.pass === 0) Object.assign(walk, { pass: 1, cursor: 0 }) // the hot pass left others behind its cursor
     const before = generations.before(generation)!
-    const { keys, cursor } = this.#store.keys(generation, walk.cursor, BUCKETS_PER_BATCH >> 2)
+    const { keys, cursor } = this.#store.keys(generation, walk.cursor, BUCKETS_PER_BATCH)
     const records: Uint8Array[] = []
     for (const { key } of keys) {
       const arc = generations.arcAt(this.#store.point(key))

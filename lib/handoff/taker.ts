@@ -15,7 +15,7 @@ import { strict as assert } from 'node:assert'
 import type { EngineApi } from '../engine/contract.js'
 import type { Generations, TransferPlan } from './generations.js'
 import { ReceivedMark } from './stream.js'
-import { Throttle } from './throttle.js'
+import { DEFAULT_LIMITS, Throttle, type ThrottleLimits } from './throttle.js'
 import type { Message } from './wire.js'
 
 export type TakerStore = Pick<EngineApi, 'point' | 'held' | 'install' | 'installAbsent'>
@@ -90,8 +90,10 @@ export class Taker {
   #ids = 0
   #now = 0
   #lagMs = 0
+  readonly #limits: ThrottleLimits
 
-  constructor(store: TakerStore, effects: TakerEffects) {
+  constructor(store: TakerStore, effects: TakerEffects, limits: ThrottleLimits = DEFAULT_LIMITS) {
+    this.#limits = limits
     this.#store = store
     this.#effects = effects
   }
@@ -334,7 +336,7 @@ export class Taker {
   #source(number: number): SourceState {
     let state = this.#sources.get(number)
     if (!state) {
-      const throttle = new Throttle(this.#now)
+      const throttle = new Throttle(this.#now, this.#limits)
       state = { linked: false, received: new ReceivedMark(), acked: 0, throttle, pull: null, notBefore: 0 }
       this.#sources.set(number, state)
     }

@@ -22,6 +22,17 @@ export const DEFAULT_LIMITS: ThrottleLimits = {
   lateMs: 20,
 }
 
+/** The limits of a migration that an operator holds at `bytesPerSec` at most. */
+export function limitsWithin(bytesPerSec: number): ThrottleLimits {
+  const { startPerSec, minPerSec, maxPerSec } = DEFAULT_LIMITS
+  return {
+    ...DEFAULT_LIMITS,
+    startPerSec: Math.min(startPerSec, bytesPerSec),
+    minPerSec: Math.min(minPerSec, bytesPerSec),
+    maxPerSec: Math.min(maxPerSec, bytesPerSec),
+  }
+}
+
 export class Throttle {
   readonly #limits: ThrottleLimits
   #ratePerSec: number

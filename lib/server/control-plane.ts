@@ -10,8 +10,9 @@
  * is the taker on links that it dialed and the source on links that it accepted.
  */
 import type { EngineApi } from '../engine/contract.js'
-import { Handoff, type Role } from '../handoff/handoff.js'
+import { Handoff, type HandoffEffects, type Role } from '../handoff/handoff.js'
 import type { TransferProgress } from '../handoff/taker.js'
+import { limitsWithin } from '../handoff/throttle.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
 import type { Topology } from '../tier/topology.js'
 import { type Frame, FrameType } from '../transport/frame.js'
@@ -28,6 +29,8 @@ export interface ControlPlaneOptions {
   identity: LinkIdentity
   secret: string | null
   peerListen: Address
+  /** Most that is taken from each source in the background, bytes a second; null: what both ends can bear. */
+  migrationRate: number | null
   /** A topology as text (from a peer), checked; null when it is no topology. */
   parseTopology(text: string): Topology | null
   onSettled(epoch: number): void
@@ -81,7 +84,7 @@ export class ControlPlane {
   constructor(options: ControlPlaneOptions) {
     this.#options = options
     const { engine } = options
-    this.handoff = new Handoff(engine, {
+    const effects: HandoffEffects = {
       send: (role, peer, message) => this.#send(role, peer, message),
       granted: ticket => this.#answer(ticket, one => ({ type: 'granted', ticket: one })),
       refused: (ticket, reason) => this.#answer(ticket, one => ({ type: 'refused', ticket: one, reason })),
@@ -94,7 +97,9 @@ export class ControlPlane {
       learned: text => this.#learn(text),
       topologyText: () => (this.#topology ? JSON.stringify(this.#topology) : null),
       flushLater: delaySec => engine.flushAt(Math.floor(options.loop.wallClock()) + delaySec),
-    })
+    }
+    const { migrationRate } = options
+    this.handoff = new Handoff(engine, effects, migrationRate === null ? undefined : limitsWithin(migrationRate))
     options.dataPlanes.forEach((port, plane) => {
       port.onMessage = message => this.#onPlane(plane, message)
     })

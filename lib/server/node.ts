@@ -34,6 +34,8 @@ export interface NodeTierOptions {
   dataDir: string | null
   secret: string | null
   standby: boolean
+  /** See ControlPlaneOptions. */
+  migrationRate: number | null
 }
 
 /** The part of a logger that is used here. */
@@ -244,6 +246,7 @@ class NodeProcess {
       }),
       identity,
       secret: tier.secret,
+      migrationRate: tier.migrationRate,
       peerListen: { host: tier.peerHost, port: tier.peerPort },
       parseTopology: text => {
         const checked = checkTopology(JSON.parse(text) as unknown)

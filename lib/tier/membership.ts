@@ -64,10 +64,7 @@ export class Membership {
 
   start(callbacks: MembershipCallbacks): void {
     this.#callbacks = callbacks
-    const { known, loop } = this.#options
-    if (known && nodeOf(known, this.#options.self.id)) {
-      this.#knownTimer = loop.setTimer(KNOWN_AFTER_MS, () => this.#startFromKnown(known))
-    }
+    this.#waitForStore()
     this.#renew()
     this.#claim()
   }
@@ -119,6 +116,7 @@ export class Membership {
     store.statuses((error, live) => {
       if (this.#stopped) return
       if (error !== null) return this.#failed(error, () => this.#claimOnce())
+      this.#storeAnswered()
       const holder = live.get(self.id)?.incarnation
       if (holder === self.incarnation) return this.#register()
       if (holder !== undefined && loop.now() - this.#claimSince >= CLAIM_MS) return this.#refuseTwin()
@@ -164,9 +162,22 @@ export class Membership {
 
   #begin(topology: Topology, number: number): void {
     this.#started = true
+    this.#storeAnswered()
+    this.#callbacks.onTopology(topology, number)
+  }
+
+  /** False: there is nothing to start from without it. */
+  #waitForStore(): boolean {
+    const { known, loop, self } = this.#options
+    if (!known || !nodeOf(known, self.id)) return false
+    this.#knownTimer ??= loop.setTimer(KNOWN_AFTER_MS, () => this.#startFromKnown(known))
+    return true
+  }
+
+  /** A store that answers decides: what is remembered must not serve beside a twin that is alive. */
+  #storeAnswered(): void {
     if (this.#knownTimer) this.#options.loop.clearTimer(this.#knownTimer)
     this.#knownTimer = null
-    this.#callbacks.onTopology(topology, number)
   }
 
   #startFromKnown(known: Topology): void {
@@ -224,7 +235,7 @@ export class Membership {
 
   /** Before the first start a silent store is the end; later it passes. */
   #failed(error: string, again: () => void): void {
-    if (!this.#started && !this.#knownTimer) {
+    if (!this.#started && !this.#waitForStore()) {
       this.#refuse(error)
       return
     }

@@ -58,6 +58,11 @@ t.test('words of a tier', async t => {
   )
   await refused(
     t,
+    [...join, '--node-id', 'a', '--migration-rate', 'fast'],
+    '--migration-rate fast: must be megabytes a second, 0.01 or more',
+  )
+  await refused(
+    t,
     [...join, '--node-id', 'a', '--peer-host', '0.0.0.0'],
     '--peer-host 0.0.0.0: without --peer-secret-file only loopback addresses (127.0.0.1) may be used',
   )

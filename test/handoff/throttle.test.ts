@@ -1,5 +1,5 @@
 import t from 'tap'
-import { Throttle } from '../../lib/handoff/throttle.js'
+import { DEFAULT_LIMITS, limitsWithin, Throttle } from '../../lib/handoff/throttle.js'
 
 const limits = { startPerSec: 1000, minPerSec: 100, maxPerSec: 4000, increasePerSec: 500, lateMs: 10 }
 
@@ -28,4 +28,11 @@ t.test('bytes cost time', async t => {
   t.equal(throttle.waitMs(0), 500)
   t.equal(throttle.waitMs(400), 100)
   t.equal(throttle.waitMs(600), 0)
+})
+
+t.test('an operator may hold it below what both ends can bear', async t => {
+  const throttle = new Throttle(0, limitsWithin(1000))
+  for (let second = 1; second < 20; second++) throttle.observe(second * 1000, 0, 0)
+  t.equal(throttle.ratePerSec, 1000)
+  t.same(limitsWithin(2 ** 40), DEFAULT_LIMITS)
 })

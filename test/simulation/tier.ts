@@ -111,6 +111,7 @@ export class SimNode {
     this.control = new ControlPlane({
       loop: this.#world.loop(this.host, new Uint8Array(1 << 17)),
       engine,
+      migrationRate: null,
       dataPlanes: ports,
       identity,
       secret: 'secret',

@@ -102,6 +102,16 @@ t.test('a second node with the same id is refused while the first one is alive',
   t.equal(nodeOf(store.value.topology, 'b')?.incarnation, '1')
 })
 
+t.test('a second node is refused also when it remembers the tier, as a copied data directory does', async t => {
+  const { loop, store } = makeTier()
+  join(loop, linkTo(store), 'b', { port: 11_212 })
+  loop.pass(1000)
+  const second = join(loop, linkTo(store), 'b', { port: 11_213, incarnation: '2', known: store.value.topology })
+  loop.pass(LEASE_MS * 3)
+  t.same(second.refused, ['node id "b" is already in the tier at 127.0.0.1:11212 and alive'])
+  t.same(second.topologies, [])
+})
+
 t.test('a node that was killed comes back with its number, as soon as its lease is gone', async t => {
   const { loop, store } = makeTier()
   const link = linkTo(store)

@@ -158,7 +158,11 @@ export function routeOf(length: u32): void {
   leaveTurn()
 }
 
-// --- walks over the hash table. They answer with the bucket to go on at, which at the end is the number of buckets.
+// --- walks over the hash table. They answer with the bucket to go on at, which at the end is the number of buckets. An empty
+// bucket is passed without its lock: what is put there meanwhile could as well have been put there after the walk.
+
+/** Items looked at by one walk at most, up to the end of their bucket: their md5 is what costs. */
+const VISITS_MAX: u32 = 512
 
 function stripeOfBucket(bucket: u32): u32 {
   return locks + ((bucket & stripeMask) << 2)
@@ -174,7 +178,10 @@ export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buc
   enterTurn()
   const last = min(hashMask + 1, cursor + buckets)
   let to = scratch
+  let visits: u32 = 0
   for (let bucket = cursor; bucket < last; bucket++) {
+    if (!load<u32>(bucketAt(bucket))) continue
+    if (visits >= VISITS_MAX) return endWalk(bucket, to - scratch)
     const stripe = stripeOfBucket(bucket)
     lock(stripe)
     const slot = currentSlot()
@@ -182,6 +189,7 @@ export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buc
     while (load<u32>(link)) {
       const address = load<u32>(link)
       const item = itemAt(address)
+      visits++
       const wanted =
         slot != 0 &&
         item.mark < before &&
@@ -214,13 +222,17 @@ export function listKeys(before: u32, cursor: u32, buckets: u32): u32 {
   enterTurn()
   const last = min(hashMask + 1, cursor + buckets)
   let to = scratch
+  let visits: u32 = 0
   for (let bucket = cursor; bucket < last; bucket++) {
+    if (!load<u32>(bucketAt(bucket))) continue
+    if (visits >= VISITS_MAX) return endWalk(bucket, to - scratch)
     const stripe = stripeOfBucket(bucket)
     const start = to
     lock(stripe)
     let address = load<u32>(bucketAt(bucket))
     while (address) {
       const item = itemAt(address)
+      visits++
       if (item.mark < before) {
         if (scratchEnd - to < 5 + 256) {
           unlock(stripe)

@@ -1,0 +1,125 @@
+/** A tier of real processes for tests: coordinator and nodes that can be killed and started again on their ports and folders. */
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { StoreClient } from '../../lib/cli/store-client.js'
+import type { TierView } from '../../lib/cli/tier-view.js'
+import { continuum, type Started, temporaryFolder } from './processes.js'
+
+const HOST = '127.0.0.1'
+/** How long a store that was killed may be away before looking at it is given up, ms. */
+const PATIENCE_MS = 60_000
+
+export class TierProcesses {
+  readonly #folder = temporaryFolder()
+  readonly #running = new Map<string, Started>()
+  /** Client ports, by id; a node that is started again takes its old one. */
+  readonly ports = new Map<string, number>()
+  #store: StoreClient | null = null
+  #storePort = 0
+
+  get storeUrl(): string {
+    return `embedded://${HOST}:${this.#storePort}`
+  }
+
+  async coordinator(): Promise<void> {
+    const listen = `${HOST}:${this.#storePort}`
+    const ready = await this.#start('coordinator', [
+      ...['coordinator', '--listen', listen, '--data-dir', join(this.#folder.path, 'coordinator')],
+    ])
+    this.#storePort = Number(ready.port)
+    this.#store ??= new StoreClient(this.storeUrl, null)
+  }
+
+  async node(id: string, ...more: string[]): Promise<void> {
+    const ready = await this.#start(id, this.nodeArguments(id, ...more))
+    this.ports.set(id, Number(ready.clientPort))
+  }
+
+  nodeArguments(id: string, ...more: string[]): string[] {
+    return [
+      ...['server', '-p', String(this.ports.get(id) ?? 0), '-l', HOST, '-m', '128', '-t', '2'],
+      ...['--join', this.storeUrl, '--node-id', id, '--data-dir', join(this.#folder.path, id), ...more],
+    ]
+  }
+
+  /** SIGKILL: nothing is said, nothing is finished. */
+  async kill(id: string): Promise<void> {
+    await this.#running.get(id)?.stop('SIGKILL')
+    this.#running.delete(id)
+  }
+
+  until(isDone: (view: TierView) => boolean): Promise<TierView> {
+    if (!this.#store) throw new Error('no coordinator yet')
+    return this.#store.lookUntil(PATIENCE_MS, isDone)
+  }
+
+  async stop(): Promise<void> {
+    this.#store?.close()
+    await Promise.all([...this.#running.values()].map(one => one.stop('SIGKILL')))
+    this.#folder.remove()
+  }
+
+  async #start(id: string, args: string[]): Promise<Record<string, unknown>> {
+    const started = continuum(...args, '--json-ready')
+    this.#running.set(id, started)
+    const [line] = await started.until(/^\{.*\}$/m)
+    return JSON.parse(line) as Record<string, unknown>
+  }
+}
+
+/** One connection; a request at a time. */
+export class TextClient {
+  readonly #socket: Socket
+  #text = ''
+  #waiting: { complete(text: string): boolean; resolve(text: string): void; reject(error: Error): void } | null = null
+
+  constructor(port: number) {
+    this.#socket = connect(port, HOST)
+    this.#socket.setNoDelay(true)
+    this.#socket.on('data', bytes => {
+      this.#text += bytes.toString('latin1')
+      this.#look()
+    })
+    this.#socket.on('error', () => {})
+    this.#socket.on('close', () => this.#waiting?.reject(new Error('the connection was closed')))
+  }
+
+  /** Sends many commands at once; resolves with everything up to the answer of the `mn` that it sends behind them. */
+  all(commands: string): Promise<string> {
+    return this.#ask(`${commands}mn\r\n`, text => text.endsWith('MN\r\n')).then(text => text.slice(0, -4))
+  }
+
+  /** Values of the keys that were found. */
+  async read(keys: string[]): Promise<Map<string, string>> {
+    const found = new Map<string, string>()
+    for (let at = 0; at < keys.length; at += 100) {
+      const part = keys.slice(at, at + 100)
+      const text = await this.#ask(`get ${part.join(' ')}\r\n`, answer =>
+        /(^|\r\n)(END|[A-Z]+_ERROR .*)\r\n$/.test(answer),
+      )
+      if (!text.endsWith('END\r\n')) throw new Error(`unexpected answer: ${text.slice(-200)}`)
+      for (const [, key, value] of text.matchAll(/VALUE (\S+) \d+ \d+\r\n(.*)\r\n/g)) found.set(key!, value!)
+    }
+    return found
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #ask(sent: string, complete: (text: string) => boolean): Promise<string> {
+    return new Promise((resolve, reject) => {
+      this.#waiting = { complete, resolve, reject }
+      this.#socket.write(sent)
+    })
+  }
+
+  #look(): void {
+    const waiting = this.#waiting
+    if (!waiting?.complete(this.#text)) return
+    this.#waiting = null
+    const text = this.#text
+    this.#text = ''
+    waiting.resolve(text)
+  }
+}
