@@ -16,8 +16,9 @@ export function createProgress(json: boolean): ProgressView {
   return process.stdout.isTTY ? new Bars() : new Lines()
 }
 
+/** Those that have begun: a taker that has not reported yet has nothing to show. */
 function runningMigrations(view: TierView): Migration[] {
-  return view.changes.find(change => change.state === 'running')?.migrations ?? []
+  return (view.changes.find(change => change.state === 'running')?.migrations ?? []).filter(one => one.arcs > 0)
 }
 
 class JsonLines implements ProgressView {

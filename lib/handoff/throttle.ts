@@ -15,11 +15,11 @@ export interface ThrottleLimits {
 
 const MIB = 1 << 20
 export const DEFAULT_LIMITS: ThrottleLimits = {
-  startPerSec: 16 * MIB,
-  minPerSec: 4 * MIB,
+  startPerSec: MIB,
+  minPerSec: MIB,
   maxPerSec: 512 * MIB,
-  increasePerSec: 16 * MIB,
-  lateMs: 20,
+  increasePerSec: MIB,
+  lateMs: 5,
 }
 
 /** The limits of a migration that an operator holds at `bytesPerSec` at most. */

@@ -284,21 +284,29 @@ class NodeProcess {
     }
     let reserved = 0n
     let newest: Topology | null = state?.topology ?? null
-    const save = () => {
+    /** `then` comes once it is on the disk, or cannot be: then the node goes on, and a restart may find less. */
+    const save = (then: () => void) => {
       reserved = engine.version() + VERSIONS_RESERVED
-      file?.save({ id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: newest })
+      if (!file) return then()
+      const written = (problem: string | null) => {
+        if (problem !== null) log.warn(problem)
+        then()
+      }
+      file.save({ id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: newest }, written)
     }
     this.#timer = setInterval(() => {
-      if (file && engine.version() + VERSIONS_RESERVED / 2n > reserved) save()
+      if (file && engine.version() + VERSIONS_RESERVED / 2n > reserved) save(() => {})
     }, 100)
     this.#membership = new Membership({ store, loop, self, known: state?.topology ?? null })
     await new Promise<void>((resolve, reject) => {
       this.#membership!.start({
         onTopology: (topology, number) => {
           newest = topology
-          save()
-          control.setTopology(topology, number)
-          resolve()
+          // A node acts by no topology that a restart would not know of: it could take itself for an owner that it was before.
+          save(() => {
+            control.setTopology(topology, number)
+            resolve()
+          })
         },
         onRefused: sentence => {
           reject(new Error(sentence))

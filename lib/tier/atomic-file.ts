@@ -2,7 +2,7 @@
  * A file that is either the old one or the new one, whatever happens in between: written beside, synced, renamed over.
  * The only place of lib/tier that writes to a disk; knows nothing of what is in the files.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, promises, readFileSync, renameSync, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 /** Something on the disk that cannot be used; the message is a sentence for people. */
@@ -20,6 +20,25 @@ export function writeAtomically(path: string, text: string, mode = 0o644): void 
   }
   renameSync(beside, path)
   syncDirectory(dirname(path))
+}
+
+/** The same without standing still meanwhile. One at a time for one path. */
+export async function writeAtomicallySoon(path: string, text: string, mode = 0o644): Promise<void> {
+  const beside = `${path}.tmp`
+  const file = await promises.open(beside, 'w', mode)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await promises.rename(beside, path)
+  const directory = await promises.open(dirname(path), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
 }
 
 /** Null when there is no such file; any other trouble is a sentence. */

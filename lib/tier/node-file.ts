@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { z } from 'zod'
-import { DamagedFile, makeDirectory, readIfThere, writeAtomically } from './atomic-file.js'
+import { DamagedFile, makeDirectory, readIfThere, reasonOf, writeAtomicallySoon } from './atomic-file.js'
 import type { Topology } from './topology.js'
 import { checkTopology, NODE_ID_PATTERN, plainIssue } from './validate.js'
 
@@ -27,6 +27,9 @@ const stateShape = z.object({
 
 export class NodeFile {
   readonly path: string
+  #next: NodeState | null = null
+  #waiting: ((problem: string | null) => void)[] = []
+  #writing = false
 
   constructor(directory: string) {
     makeDirectory(directory)
@@ -53,7 +56,28 @@ export class NodeFile {
     return { id, incarnation, versionReserved, topology: checked.value }
   }
 
-  save(state: NodeState): void {
-    writeAtomically(this.path, `${JSON.stringify(state)}\n`)
+  /**
+   * Writes one state after the other, and leaves out those that a newer one has overtaken. `done` is called once what was
+   * given, or something newer, is on the disk; with a sentence when it could not be written.
+   */
+  save(state: NodeState, done: (problem: string | null) => void): void {
+    this.#next = state
+    this.#waiting.push(done)
+    if (!this.#writing) void this.#write()
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true
+    while (this.#next) {
+      const waiting = this.#waiting.splice(0)
+      const text = `${JSON.stringify(this.#next)}\n`
+      this.#next = null
+      const problem = await writeAtomicallySoon(this.path, text).then(
+        () => null,
+        (error: unknown) => `the node file ${this.path} cannot be written (${reasonOf(error)})`,
+      )
+      for (const done of waiting) done(problem)
+    }
+    this.#writing = false
   }
 }

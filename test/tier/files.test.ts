@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { writeAtomically } from '../../lib/tier/atomic-file.js'
 import { DiskFile, PREVIOUS_KEPT } from '../../lib/tier/embedded-file.js'
-import { NodeFile } from '../../lib/tier/node-file.js'
+import { NodeFile, type NodeState } from '../../lib/tier/node-file.js'
 import { emptyTopology } from '../../lib/tier/topology.js'
 
 t.test('the document keeps the versions before it beside it', async t => {
@@ -34,7 +34,8 @@ t.test('what a node remembers', async t => {
   const file = new NodeFile(join(directory, 'made', 'for', 'it'))
   t.equal(file.load(), null)
   const state = { id: 'a', incarnation: '12345678901234567890', versionReserved: '7', topology: emptyTopology('test') }
-  file.save(state)
+  const saved = (next: NodeState) => new Promise<string | null>(resolve => file.save(next, resolve))
+  t.same(await Promise.all([saved({ ...state, versionReserved: '1' }), saved(state)]), [null, null])
   t.same(file.load(), state)
   const whole = readFileSync(file.path, 'utf8')
   for (const cut of [0, 1, whole.length >> 1, whole.length - 3]) {
