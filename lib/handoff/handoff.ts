@@ -12,6 +12,7 @@
  */
 import { strict as assert } from 'node:assert'
 import type { EngineApi, RouteTable } from '../engine/contract.js'
+import { CatchUp } from './catch-up.js'
 import { TierFlush } from './flush.js'
 import { type GenerationSpec, Generations, type RingRule } from './generations.js'
 import { Source } from './source.js'
@@ -84,6 +85,9 @@ export class Handoff {
   readonly taker: Taker
   readonly source: Source
   readonly #flush: TierFlush
+  readonly #catchUp: CatchUp
+  /** The newest topology that came before the clock was caught up. */
+  #first: HandoffTopology | null = null
   #topology: HandoffTopology | null = null
   #generations: Generations | null = null
   #epoch = 0
@@ -103,6 +107,14 @@ export class Handoff {
     }
     this.taker = new Taker(store, takerEffects, limits)
     this.source = new Source(store, this.taker, { send: (taker, message) => effects.send('source', taker, message) })
+    this.#catchUp = new CatchUp({
+      send: (member, message) => effects.send('taker', member, message),
+      observe: version => store.observe(version),
+      done: () => {
+        if (this.#first) this.#adopt(this.#first)
+        this.#first = null
+      },
+    })
     this.#flush = new TierFlush({
       members: () => this.#topology?.members ?? [],
       epoch: () => this.#epoch,
@@ -120,6 +132,7 @@ export class Handoff {
 
   /** Is anything of this node's own unsettled? */
   get settled(): boolean {
+    if (this.#first) return false
     return !this.#generations || !this.taker.unsettledBefore(Number.MAX_SAFE_INTEGER)
   }
 
@@ -127,6 +140,7 @@ export class Handoff {
   wantedLinks(): Set<number> {
     const wanted = this.taker.sources()
     for (const member of this.#flush.wanted()) wanted.add(member)
+    for (const member of this.#catchUp.wanted()) wanted.add(member)
     return wanted
   }
 
@@ -136,6 +150,15 @@ export class Handoff {
 
   setTopology(topology: HandoffTopology): void {
     if (topology.generations.length === 0) return
+    if (this.#catchUp.over) {
+      this.#adopt(topology)
+      return
+    }
+    this.#first = topology
+    this.#catchUp.ask(topology.members)
+  }
+
+  #adopt(topology: HandoffTopology): void {
     const generations = new Generations(topology.generations, topology.rule)
     assert(generations.epoch >= this.#epoch, 'epochs never go back')
     const retired = this.#generations && generations.base > this.#generations.base
@@ -191,6 +214,7 @@ export class Handoff {
     }
     this.taker.linkUp(peer, incarnation)
     this.#flush.linkUp(peer)
+    this.#catchUp.linkUp(peer)
   }
 
   linkDown(role: Role, peer: number): void {
@@ -210,6 +234,14 @@ export class Handoff {
       this.#effects.learned(message.text)
       return true
     }
+    if (message.type === 'greet') {
+      this.#effects.send(role, peer, { type: 'greeting', version: this.#store.version().toString() })
+      return true
+    }
+    if (message.type === 'greeting') {
+      this.#catchUp.greeted(peer, BigInt(message.version))
+      return true
+    }
     const behind = this.#held.some(held => held.role === role && held.peer === peer)
     if (epoch <= this.#epoch && !behind) {
       this.#dispatch(role, peer, message)
@@ -226,6 +258,7 @@ export class Handoff {
     this.source.tick(lagMs)
     this.taker.tick(now, lagMs)
     this.#flush.tick(now)
+    this.#catchUp.tick(now)
     if (this.#sweepCursor >= 0) {
       this.#sweepCursor = this.#store.sweepTombstones(this.#sweepCursor, TOMBSTONE_BUCKETS_PER_TICK)
     }

@@ -37,6 +37,8 @@ export type Message =
   | { type: 'ack'; ack: number }
   | { type: 'tell' }
   | { type: 'topology'; text: string }
+  | { type: 'greet' }
+  | { type: 'greeting'; version: string }
   | { type: 'clock'; id: number }
   | { type: 'clocked'; id: number; version: string }
   | { type: 'flush'; id: number; version: string; delaySec: number }
@@ -46,7 +48,7 @@ export type MessageType = Message['type']
 
 const TYPES: ReadonlySet<string> = new Set<MessageType>([
   ...(['resume', 'handed', 'take', 'taken', 'declined', 'pull', 'batch', 'ack'] as const),
-  ...(['tell', 'topology', 'clock', 'clocked', 'flush', 'flushed'] as const),
+  ...(['tell', 'topology', 'greet', 'greeting', 'clock', 'clocked', 'flush', 'flushed'] as const),
 ])
 
 export function encode(message: Message): Uint8Array {

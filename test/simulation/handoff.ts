@@ -147,7 +147,8 @@ class World {
       published: epoch => {
         const ready = node.heldForEpoch.filter(held => held.epoch <= epoch)
         node.heldForEpoch = node.heldForEpoch.filter(held => held.epoch > epoch)
-        for (const { run } of ready) this.#after(0, run)
+        const stillThis = () => node.alive && node.incarnation === life // requests die with the node that holds them
+        for (const { run } of ready) this.#after(0, () => stillThis() && run())
       },
       generationSettled: epoch => this.#onSettled(node, life, epoch),
       learned: text => this.#inform(node, JSON.parse(text) as GenerationSpec[]),
@@ -331,6 +332,10 @@ class World {
   }
 
   #serve(node: Node, request: Request) {
+    if (node.handoff.epoch === 0) {
+      node.heldForEpoch.push({ epoch: 1, run: () => this.#serve(node, request) }) // it is still catching up
+      return
+    }
     const waiting = node.parked.get(request.key)
     if (waiting) waiting.push(request)
     else this.#execute(node, request)

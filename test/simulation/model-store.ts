@@ -18,6 +18,9 @@ export type Served = { stop: 'done'; reply: string } | { stop: 'forward'; owner:
 
 const text = (key: Uint8Array) => Buffer.from(key).toString('latin1')
 
+/** Few, so that a walk takes many batches and much happens between them. */
+const WALK_BUCKETS = 8
+
 export class ModelStore implements HandoffStore {
   readonly items = new Map<string, Held>()
   #route: RouteTable | null = null
@@ -79,7 +82,7 @@ export class ModelStore implements HandoffStore {
   }
 
   collect(owner: number, before: number, pass: 0 | 1, cursor: number, buckets: number, bytesMax: number) {
-    const { keys, cursor: next } = this.keys(before, cursor, Math.min(buckets, 8))
+    const { keys, cursor: next } = this.keys(before, cursor, Math.min(buckets, WALK_BUCKETS))
     const records: Uint8Array[] = []
     let bytes = 0
     for (const { key } of keys) {
@@ -95,7 +98,7 @@ export class ModelStore implements HandoffStore {
 
   /** Buckets are ranges of the key's point. */
   keys(before: number, cursor: number, buckets: number) {
-    const end = Math.min(this.buckets(), cursor + Math.min(buckets, 8))
+    const end = Math.min(this.buckets(), cursor + Math.min(buckets, WALK_BUCKETS))
     const keys: { key: Uint8Array; mark: number }[] = []
     for (const [name, { mark }] of this.items) {
       const key = Buffer.from(name, 'latin1')

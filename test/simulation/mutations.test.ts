@@ -68,7 +68,7 @@ const MUTATIONS: Mutation[] = [
     edits: [handoff('handoff', 'if (epoch <= this.#epoch && !behind)', 'if (true)')],
   },
   {
-    rule: 'a walk that changes its way begins again (seed 43)',
+    rule: 'a walk that changes its way begins again (seed 394)',
     edits: [handoff('source', 'Object.assign(walk, { pass: 1, cursor: 0 })', 'Object.assign(walk, { pass: 1 })')],
   },
   {
@@ -78,7 +78,7 @@ const MUTATIONS: Mutation[] = [
 ]
 
 const dist = fileURLToPath(new URL('../../', import.meta.url))
-const SEEDS = 200
+const SEEDS = 600
 
 async function mutated({ edits }: Mutation): Promise<{ run: typeof History; remove: () => void }> {
   const folder = mkdtempSync(join(tmpdir(), 'continuum-mutation-'))
