@@ -85,7 +85,7 @@ export interface Turn {
   noreply: number
   /** Epoch of the route table the decision was made by. */
   epoch: number
-  /** value: where the missing bytes go, how many (the value's trailing \r\n included), and the handle for `finish`/`abandon`. */
+  /** value: lineLength > 0 says that `finish` wants a copy of the request's line (an `ms`). Where the missing bytes go, how many (the value's trailing \r\n included), and the handle for `finish`/`abandon`. */
   fillOffset: number
   fillLength: number
   handle: number
@@ -145,7 +145,7 @@ export interface EngineApi {
    * The value of turn.handle is complete (host filled it): store the item. Returns a Turn: done, or close; or, when the route changed meanwhile,
    * forward/take with the whole request rebuilt in scratch (requestOffset/requestLength), consumed 0. Replies are appended at txStart.
    */
-  finish(handle: number, txStart?: number): Turn
+  finish(handle: number, line?: Uint8Array | null, txStart?: number): Turn
   /** The connection went away while its value was being received. */
   abandon(handle: number): void
 

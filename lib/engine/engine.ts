@@ -91,7 +91,7 @@ const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no mem
 interface Wasm {
   attach(thread: number): void
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
-  finish(handle: number, txStart: number): number
+  finish(handle: number, txStart: number, lineLength: number): number
   abandon(handle: number): void
   setNow(seconds: number): void
   findFreeSlot(): number
@@ -194,8 +194,9 @@ export class Engine implements EngineApi {
     return this.#readTurn(stop as Stop)
   }
 
-  finish(handle: number, txStart = 0): Turn {
-    return this.#readTurn(this.#wasm.finish(handle, txStart) as Stop)
+  finish(handle: number, line: Uint8Array | null = null, txStart = 0): Turn {
+    if (line) this.bytes.set(line, this.scratch.offset)
+    return this.#readTurn(this.#wasm.finish(handle, txStart, line?.length ?? 0) as Stop)
   }
 
   abandon(handle: number): void {

@@ -3,7 +3,7 @@
  * (lib/engine/assembly/handoff.ts); this is for tests and for whoever must look into one. Pure.
  *
  *    0 format   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
- *   16 seconds to live (u32)   20 bytes (u32)   24 key ... value (without \r\n)
+ *   16 seconds to live (u32)   20 bytes (u32)   24 key ... value (without \r\n), cas unique (u64) if it has its own
  *
  * Little endian. The remaining time to live travels, not the date (DESIGN 8, case 6).
  */
@@ -11,7 +11,10 @@ import type { ItemRecord } from './contract.js'
 
 export const RECORD_HEADER = 24
 const FORMAT = 1
-const Bits = { fetched: 1, active: 2, tombstone: 4, expires: 8 } as const
+const Bits = {
+  ...{ fetched: 1, active: 2, tombstone: 4, expires: 8 },
+  ...{ stale: 16, tokenSent: 32, keyBinary: 64, ownCas: 128 },
+} as const
 
 export interface RecordFields {
   key: Uint8Array
@@ -50,7 +53,7 @@ export function decodeRecord(record: ItemRecord): RecordFields {
   const valueAt = RECORD_HEADER + view.getUint8(2)
   return {
     key: record.slice(RECORD_HEADER, valueAt),
-    value: bits & Bits.tombstone ? null : record.slice(valueAt),
+    value: bits & Bits.tombstone ? null : record.slice(valueAt, valueAt + view.getUint32(20, true)),
     flags: view.getUint32(4, true),
     version: view.getBigUint64(8, true),
     toLiveSec: bits & Bits.expires ? view.getUint32(16, true) : null,
@@ -62,7 +65,8 @@ export function decodeRecord(record: ItemRecord): RecordFields {
 /** Length of the record that begins at `offset`. */
 export function recordLength(bytes: Uint8Array, offset: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, RECORD_HEADER)
-  return RECORD_HEADER + view.getUint8(2) + view.getUint32(20, true)
+  const cas = view.getUint8(1) & Bits.ownCas ? 8 : 0
+  return RECORD_HEADER + view.getUint8(2) + view.getUint32(20, true) + cas
 }
 
 /** Records come from other nodes: one that is not whole is refused before the engine copies from it. */

@@ -52,7 +52,7 @@ export class ClientConnection implements ConnectionHandler {
   /** What is kept is the start of a line: wait for more of it. */
   #incomplete = false
   #resume = 0
-  #filling: { offset: number; left: number; handle: number } | null = null
+  #filling: { offset: number; left: number; handle: number; line: Buffer | null } | null = null
   #collecting: { bytes: Buffer; filled: number } | null = null
   #out: Buffer[] = []
   #pending: Pending[] = []
@@ -277,7 +277,8 @@ export class ClientConnection implements ConnectionHandler {
     let request: Pending | null = null
     if (stop === Stop.value) {
       used = length
-      this.#filling = { offset: turn.fillOffset, left: turn.fillLength, handle: turn.handle }
+      const line = turn.lineLength > 0 ? this.#copy(requestOffset, turn.lineLength) : null
+      this.#filling = { offset: turn.fillOffset, left: turn.fillLength, handle: turn.handle, line }
     } else if (stop === Stop.close) this.#closing = true
     else if (stop === Stop.done) this.#incomplete = consumed < length
     else if (stop !== Stop.full && length - consumed < requestLength) {
@@ -300,7 +301,7 @@ export class ClientConnection implements ConnectionHandler {
     filling.left -= count
     if (filling.left > 0) return
     this.#filling = null
-    const turn = this.#plane.engine.finish(filling.handle)
+    const turn = this.#plane.engine.finish(filling.handle, filling.line)
     this.#resume = turn.resume
     this.#sendTx(turn)
     if (turn.stop === Stop.close) this.#closing = true

@@ -21,6 +21,7 @@ export interface Request {
 const SPACE = 0x20
 const LF = 0x0a
 const CR = 0x0d
+const LETTER_B = 0x62
 const NOREPLY = Buffer.from(' noreply')
 const EMPTY = Buffer.alloc(0)
 
@@ -54,7 +55,8 @@ export function tokensOf(bytes: Buffer, start = 0): Buffer[] {
 /** Commands whose key is not the second token. */
 const KEY_THIRD = new Set(['gat', 'gats'])
 const STORAGE = new Set(['set', 'add', 'replace', 'append', 'prepend', 'cas'])
-const KEYED = new Set([...STORAGE, 'get', 'gets', 'gat', 'gats', 'delete', 'incr', 'decr', 'touch'])
+const META = new Set(['mg', 'ms', 'md', 'ma', 'me'])
+const KEYED = new Set([...STORAGE, ...META, 'get', 'gets', 'gat', 'gats', 'delete', 'incr', 'decr', 'touch'])
 
 export interface Shape {
   command: string
@@ -72,12 +74,25 @@ export function shapeOf(bytes: Buffer, start = 0): Shape | null {
   const key = tokens[KEY_THIRD.has(command) ? 2 : 1]
   if (!KEYED.has(command) || !key || key.length > 250) return null
   const line = newline + 1 - start
+  if (META.has(command)) return metaShape(command, tokens, line)
   if (STORAGE.has(command)) {
     const bytesToken = tokens[4]?.toString('latin1') ?? ''
     return /^\d{1,10}$/.test(bytesToken) ? { command, key, length: line + Number(bytesToken) + 2 } : null
   }
   const keys = tokens.length - (KEY_THIRD.has(command) ? 2 : 1)
   return command.startsWith('g') && keys > 1 ? null : { command, key, length: line }
+}
+
+/** The key is what `b` makes of it; a line that the engine would refuse has no shape. */
+function metaShape(command: string, tokens: Buffer[], line: number): Shape | null {
+  const flagsAt = command === 'ms' ? 3 : 2
+  if (tokens.length < flagsAt) return null
+  const isBinary = tokens.slice(flagsAt).some(flag => flag[0] === LETTER_B)
+  const key = isBinary ? Buffer.from(tokens[1]!.toString('latin1'), 'base64') : tokens[1]!
+  if (key.length === 0) return null
+  if (command !== 'ms') return { command, key, length: line }
+  const bytesToken = tokens[2]!.toString('latin1')
+  return /^\d{1,10}$/.test(bytesToken) ? { command, key, length: line + Number(bytesToken) + 2 } : null
 }
 
 export const keyName = (key: Uint8Array): string =>

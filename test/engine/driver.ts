@@ -16,7 +16,7 @@ export class Driver {
   closed = false
   #input = Buffer.alloc(0)
   #resume = 0
-  #filling: { offset: number; length: number; handle: number } | null = null
+  #filling: { offset: number; length: number; handle: number; line: Uint8Array | null } | null = null
   #out: Buffer[] = []
   readonly #onStop: OnStop
 
@@ -53,7 +53,7 @@ export class Driver {
     this.#input = this.#input.subarray(part.length)
     if (filling.length > 0) return false
     this.#filling = null
-    const turn = this.engine.finish(filling.handle)
+    const turn = this.engine.finish(filling.handle, filling.line)
     this.#resume = turn.resume
     this.#take(turn)
     if (turn.stop !== Stop.done) this.#out.push(Buffer.from(this.#onStop(turn, this.#request(turn)), 'latin1'))
@@ -72,7 +72,9 @@ export class Driver {
     let used = turn.consumed
     const { stop } = turn
     if (stop === Stop.value) {
-      this.#filling = { offset: turn.fillOffset, length: turn.fillLength, handle: turn.handle }
+      const { requestOffset, lineLength } = turn
+      const line = lineLength > 0 ? engine.bytes.slice(requestOffset, requestOffset + lineLength) : null
+      this.#filling = { offset: turn.fillOffset, length: turn.fillLength, handle: turn.handle, line }
     } else if (stop === Stop.close) {
       this.closed = true
     } else if (stop !== Stop.done && stop !== Stop.full) {

@@ -3,13 +3,15 @@
  * the same locks as every request. Records are written to and read from this thread's scratch.
  *
  * Record: 0 format (1)   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
- *        16 seconds to live (u32)   20 bytes (u32)   24 key, value
+ *        16 seconds to live (u32)   20 bytes (u32)   24 key, value, cas unique (u64) if it has its own
  */
 import { hashMask, keyArea, locks, scratch, scratchEnd, stripeMask, turn } from './layout'
 import { lock, unlock } from './locks'
-import { ACTIVE, copy, FETCHED, HEADER, Item, itemAt, keyOf, TOMBSTONE, valueOf } from './item'
+import {
+  ACTIVE, casOf, copy, FETCHED, HEADER, Item, itemAt, KEY_BINARY, keyOf, OWN_CAS, STALE, TOKEN_SENT, TOMBSTONE, valueOf
+} from './item'
 import { bucketAt } from './table'
-import { close, dropHeld, held, lockKey, putAs, putTombstone } from './keys'
+import { close, dropHeld, giveCas, held, lockKey, putAs, putTombstone } from './keys'
 import { isExpired, isFlushed, now, observeVersion } from './clock'
 import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch } from './route'
 import { allocate, discard } from './slab'
@@ -22,6 +24,10 @@ const RECORD_FETCHED: u8 = 1
 const RECORD_ACTIVE: u8 = 2
 const RECORD_TOMBSTONE: u8 = 4
 const RECORD_EXPIRES: u8 = 8
+const RECORD_STALE: u8 = 16
+const RECORD_TOKEN_SENT: u8 = 32
+const RECORD_KEY_BINARY: u8 = 64
+const RECORD_OWN_CAS: u8 = 128
 
 // Outcomes of install; the host has the words in this order.
 const INSTALLED: u32 = 0
@@ -34,7 +40,7 @@ function isDead(item: Item): bool {
 }
 
 function recordSize(item: Item): u32 {
-  return RECORD_HEADER + <u32>item.keyLength + (item.bits & TOMBSTONE ? 0 : item.bytes)
+  return RECORD_HEADER + <u32>item.keyLength + (item.bits & TOMBSTONE ? 0 : item.bytes + (item.bits & OWN_CAS ? 8 : 0))
 }
 
 function writeRecord(address: u32, to: u32): void {
@@ -43,6 +49,10 @@ function writeRecord(address: u32, to: u32): void {
   if (item.bits & FETCHED) bits |= RECORD_FETCHED
   if (item.bits & ACTIVE) bits |= RECORD_ACTIVE
   if (item.exptime) bits |= RECORD_EXPIRES
+  if (item.bits & STALE) bits |= RECORD_STALE
+  if (item.bits & TOKEN_SENT) bits |= RECORD_TOKEN_SENT
+  if (item.bits & KEY_BINARY) bits |= RECORD_KEY_BINARY
+  if (item.bits & OWN_CAS) bits |= RECORD_OWN_CAS
   const tombstone = (item.bits & TOMBSTONE) != 0
   if (tombstone) bits = RECORD_TOMBSTONE
   store<u8>(to, FORMAT)
@@ -54,7 +64,10 @@ function writeRecord(address: u32, to: u32): void {
   store<u32>(to, item.exptime ? item.exptime - now : 0, 16)
   store<u32>(to, tombstone ? 0 : item.bytes, 20)
   copy(to + RECORD_HEADER, keyOf(address), item.keyLength)
-  if (!tombstone) copy(to + RECORD_HEADER + item.keyLength, valueOf(address), item.bytes)
+  if (tombstone) return
+  const value = to + RECORD_HEADER + item.keyLength
+  copy(value, valueOf(address), item.bytes)
+  if (bits & RECORD_OWN_CAS) store<u64>(value + item.bytes, casOf(address))
 }
 
 /** Length of the record in scratch; 0: nothing such is held. The key is in the key area. */
@@ -95,7 +108,8 @@ function installLocked(version: u64, bits: u8, mark: u32): u32 {
   if (bits & RECORD_EXPIRES && !toLive) return EXPIRED
   const keyLength = <u32>load<u8>(scratch, 2)
   const bytes = load<u32>(scratch, 20)
-  const address = allocate(HEADER + keyLength + bytes + 2)
+  const ownCas = (bits & RECORD_OWN_CAS) != 0
+  const address = allocate(HEADER + keyLength + bytes + 2 + (ownCas ? 8 : 0))
   if (!address) {
     // What is held is older than the record: it must not be read any more.
     if (held) dropHeld()
@@ -112,6 +126,10 @@ function installLocked(version: u64, bits: u8, mark: u32): u32 {
   putAs(address, version, mark)
   if (bits & RECORD_FETCHED) item.bits |= FETCHED
   if (bits & RECORD_ACTIVE) item.bits |= ACTIVE
+  if (bits & RECORD_STALE) item.bits |= STALE
+  if (bits & RECORD_TOKEN_SENT) item.bits |= TOKEN_SENT
+  if (bits & RECORD_KEY_BINARY) item.bits |= KEY_BINARY
+  if (ownCas) giveCas(address, load<u64>(scratch + RECORD_HEADER + keyLength + bytes))
   return INSTALLED
 }
 

@@ -24,6 +24,10 @@ export const STALE: u16 = 16
 export const TOKEN_SENT: u16 = 32
 /** The chunk is on its class's free list. */
 export const FREE: u16 = 64
+/** The key came as base64 and is shown so. */
+export const KEY_BINARY: u16 = 128
+/** Behind the value are 8 bytes: the cas unique that a client gave it (the meta flag E). The version stays its own. */
+export const OWN_CAS: u16 = 1024
 /** Two bits: which list of the class. */
 export const LIST_SHIFT: u16 = 8
 export const LIST_MASK: u16 = 3 << 8
@@ -66,7 +70,15 @@ export function valueOf(address: u32): u32 {
 
 export function sizeOf(address: u32): u32 {
   const item = itemAt(address)
-  return HEADER + <u32>item.keyLength + item.bytes + 2
+  return HEADER + <u32>item.keyLength + item.bytes + 2 + (item.bits & OWN_CAS ? 8 : 0)
+}
+
+/** The cas unique as clients see it. */
+// @ts-ignore: decorator
+@inline
+export function casOf(address: u32): u64 {
+  const item = itemAt(address)
+  return item.bits & OWN_CAS ? load<u64>(valueOf(address) + item.bytes + 2) : item.version
 }
 
 /**

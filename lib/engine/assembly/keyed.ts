@@ -88,33 +88,42 @@ export function arithmeticCommand(increment: bool, line: u32, end: u32, next: u3
 }
 
 function change(increment: bool, delta: u64): void {
-  const item = itemAt(found)
-  if (!item.bytes || !parseLooseUnsigned(valueOf(found), item.bytes)) {
-    reply('CLIENT_ERROR cannot increment or decrement non-numeric value')
-    return
-  }
-  count(increment ? INCR_HITS : DECR_HITS)
-  const value = increment ? number + delta : number > delta ? number - delta : 0
   // The text is made in tx: it is the reply as well.
   const text = out
-  const length = writeNumber(text, value)
-  if (length <= item.bytes) {
-    copy(valueOf(found), text, length)
-    memory.fill(valueOf(found) + length, 32, item.bytes - length)
-    rewritten()
-  } else if (!replaceValue(text, length)) {
-    reply('SERVER_ERROR out of memory')
-    return
+  const outcome = addDelta(increment, delta, text, false)
+  if (outcome == NOT_A_NUMBER) reply('CLIENT_ERROR cannot increment or decrement non-numeric value')
+  else if (outcome == NO_MEMORY) reply('SERVER_ERROR out of memory')
+  else if (!noreply) {
+    store<u16>(text + sumLength, 0x0a0d)
+    advance(sumLength + 2)
   }
-  if (noreply) return
-  store<u16>(text + length, 0x0a0d)
-  advance(length + 2)
 }
 
-/** The number outgrew its item: a new one of the exact length; flags and exptime stay. */
-function replaceValue(text: u32, length: u32): bool {
+export const ADDED: u32 = 0
+export const NOT_A_NUMBER: u32 = 1
+export const NO_MEMORY: u32 = 2
+/** Of the text that `addDelta` wrote. */
+export let sumLength: u32 = 0
+
+/** PROTOCOL D6, on the found item. Writes the sum to `text`. `anew`: into a new item with 8 bytes behind its value. */
+export function addDelta(increment: bool, delta: u64, text: u32, anew: bool): u32 {
+  const item = itemAt(found)
+  if (!item.bytes || !parseLooseUnsigned(valueOf(found), item.bytes)) return NOT_A_NUMBER
+  count(increment ? INCR_HITS : DECR_HITS)
+  const length = writeNumber(text, increment ? number + delta : number > delta ? number - delta : 0)
+  sumLength = length
+  if (anew || length > item.bytes) return replaceValue(text, length, anew ? 8 : 0) ? ADDED : NO_MEMORY
+  copy(valueOf(found), text, length)
+  memory.fill(valueOf(found) + length, 32, item.bytes - length)
+  rewritten()
+  return ADDED
+}
+
+/** A new item of the number's length, or of the old one's if that is longer; flags and exptime stay. */
+function replaceValue(text: u32, textLength: u32, spare: u32): bool {
   const old = itemAt(found)
-  const address = allocate(HEADER + <u32>old.keyLength + length + 2)
+  const length = max(textLength, old.bytes)
+  const address = allocate(HEADER + <u32>old.keyLength + length + 2 + spare)
   if (!address) return false
   const fresh = itemAt(address)
   fresh.keyLength = old.keyLength
@@ -122,7 +131,8 @@ function replaceValue(text: u32, length: u32): bool {
   fresh.exptime = old.exptime
   fresh.bytes = length
   copy(keyOf(address), keyOf(found), old.keyLength)
-  copy(valueOf(address), text, length)
+  copy(valueOf(address), text, textLength)
+  memory.fill(valueOf(address) + textLength, 32, length - textLength)
   store<u16>(valueOf(address) + length, 0x0a0d)
   put(address)
   return true

@@ -3,7 +3,7 @@
  * the route was looked at (the authority rule of lib/engine/contract.ts). Nobody else reads CURRENT_ROUTE for a
  * decision.
  */
-import { ACTIVE, copy, FETCHED, hashOf, HEADER, Item, itemAt, keyOf, LINKED, sizeOf, TOMBSTONE } from './item'
+import { ACTIVE, copy, FETCHED, hashOf, HEADER, Item, itemAt, keyOf, LINKED, OWN_CAS, sizeOf, TOMBSTONE, valueOf } from './item'
 import { lock, unlock } from './locks'
 import { find, insert, removeFound, stripeOf } from './table'
 import { arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotSelf, slotUnsettled } from './route'
@@ -130,7 +130,7 @@ function bury(written: bool): void {
   }
   const item = itemAt(held)
   uncount(item)
-  item.bits |= TOMBSTONE
+  item.bits = (item.bits & ~OWN_CAS) | TOMBSTONE
   item.bytes = 0
   item.exptime = 0
   item.mark = epoch
@@ -194,18 +194,33 @@ export function putAs(address: u32, version: u64, mark: u32): void {
   found = address
 }
 
+/** A linked item whose chunk has 8 bytes to spare behind the value shows this cas unique. */
+export function giveCas(address: u32, cas: u64): void {
+  const item = itemAt(address)
+  item.bits |= OWN_CAS
+  countBy(BYTES, 8)
+  store<u64>(valueOf(address) + item.bytes + 2, cas)
+}
+
 /** The found item was written in place. */
 export function rewritten(): void {
   const item = itemAt(found)
+  if (item.bits & OWN_CAS) {
+    item.bits &= ~OWN_CAS
+    countBy(BYTES, -8)
+  }
   item.version = tick(epoch)
   item.time = now
 }
 
-/** The found item was read: first FETCHED, then ACTIVE (PROTOCOL D15); the lists notice later. */
+/** The found item was read: first FETCHED, then ACTIVE, which is when it counts as accessed; the lists notice later. */
 // @ts-ignore: decorator
 @inline
 export function bump(item: Item): void {
   const bits = item.bits
-  if ((bits & (FETCHED | ACTIVE)) != (FETCHED | ACTIVE)) item.bits = bits & FETCHED ? bits | ACTIVE : bits | FETCHED
-  if (item.time != now) item.time = now
+  if (!(bits & FETCHED)) item.bits = bits | FETCHED
+  else if (!(bits & ACTIVE)) {
+    item.bits = bits | ACTIVE
+    item.time = now
+  }
 }

@@ -1,11 +1,12 @@
 /**
- * The loop over requests and the dispatch: lines of PROTOCOL D1, one row a command, as in protocol.txt. The meta
- * commands (mg ms md ma me) get their rows with the next issue.
+ * The loop over requests and the dispatch: lines of PROTOCOL D1, one row a command, as in protocol.txt.
  */
 import { FLUSH_AT, flushEnabled, VERSION_COUNTER, VERSION_TEXT, versionLength } from './layout'
 import { hasRoom, noreply, put, putBytes, reply, repliesLength, REPLY_MAX, setNoreply, startReplies } from './reply'
 import { arithmeticCommand, deleteCommand, touchCommand } from './keyed'
 import { ADD, APPEND, CAS, finishValue, PREPEND, REPLACE, SET, storeCommand } from './storage'
+import { metaArithmetic, metaDebug, metaDelete, metaGet } from './meta'
+import { metaSet } from './meta-store'
 import { retrieve } from './retrieval'
 import { currentSlot, enterTurn, leaveTurn } from './route'
 import { expiresAt, flushVersion, now } from './clock'
@@ -55,11 +56,11 @@ export function runRequests(offset: u32, length: u32, kind: u32, value: u32, txS
   return endTurn(stop, consumed, repliesLength())
 }
 
-export function runFinish(handle: u32, txStart: u32): u32 {
+export function runFinish(handle: u32, txStart: u32, lineLength: u32): u32 {
   enterTurn()
   startReplies(txStart)
   setResume(FRESH, 0)
-  const stop = finishValue(handle)
+  const stop = finishValue(handle, lineLength)
   leaveTurn()
   return endTurn(stop, 0, repliesLength())
 }
@@ -93,7 +94,7 @@ function dispatch(line: u32, length: u32, end: u32, next: u32, resumed: u32): u3
   const first = line + length
   switch (length) {
     case 2:
-      if (isWord(line, length, 'mn')) return answer('MN', next)
+      return metaCommand(line, end, next)
       break
     case 3:
       if (isWord(line, length, 'get')) return retrieve(line, end, next, first, false, false, resumed)
@@ -127,6 +128,21 @@ function dispatch(line: u32, length: u32, end: u32, next: u32, resumed: u32): u3
       if (isWord(line, length, 'prepend')) return storeCommand(PREPEND, line, end, next)
       if (isWord(line, length, 'version')) return versionCommand(next)
       break
+  }
+  return rare(line, end, next)
+}
+
+/** Two letters, the second one says which. */
+function metaCommand(line: u32, end: u32, next: u32): u32 {
+  if (load<u8>(line) == 109) {
+    switch (load<u8>(line + 1)) {
+      case 103: return metaGet(line, end, next)
+      case 115: return metaSet(line, end, next)
+      case 100: return metaDelete(line, end, next)
+      case 97: return metaArithmetic(line, end, next)
+      case 110: return answer('MN', next)
+      case 101: return metaDebug(line, end, next)
+    }
   }
   return rare(line, end, next)
 }

@@ -4,7 +4,7 @@
  */
 import { casEnabled } from './layout'
 import { bump, close, found, open } from './keys'
-import { itemAt, keyOf, valueOf } from './item'
+import { casOf, itemAt, keyOf, valueOf } from './item'
 import { hasRoom, out, putByte, putNumber, reply, advance, rollBack } from './reply'
 import { currentSlot } from './route'
 import { CMD_GET, CMD_TOUCH, count, GET_HITS, GET_MISSES, TOUCH_HITS, TOUCH_MISSES } from './stats'
@@ -154,7 +154,7 @@ function putValue(withCas: bool): void {
   putNumber(item.bytes)
   if (withCas) {
     putByte(SPACE)
-    putNumber(casEnabled ? item.version : 0)
+    putNumber(casEnabled ? casOf(found) : 0)
   }
   putByte(13)
   putByte(10)
@@ -162,7 +162,7 @@ function putValue(withCas: bool): void {
 }
 
 /** Copies in steps of 8, up to 7 bytes too many: `hasRoom` left room for them. */
-function putRun(from: u32, size: u32): void {
+export function putRun(from: u32, size: u32): void {
   if (size > 256) {
     memory.copy(out, from, size)
   } else {

@@ -3,7 +3,7 @@
  * when it is all there, else the host receives the rest into the item and calls `finish`.
  */
 import { casEnabled, itemSizeMax, scratch } from './layout'
-import { copy, HEADER, Item, itemAt, keyOf, valueOf } from './item'
+import { casOf, copy, HEADER, Item, itemAt, keyOf, valueOf } from './item'
 import { bump, close, forget, found, open, put } from './keys'
 import { allocate, free } from './slab'
 import { expiresAt } from './clock'
@@ -16,6 +16,8 @@ import {
 } from './tokens'
 import { describeFill, describeRequest, DONE, limit, moveTo, refuse, setResume, SWALLOW, swallow, VALUE } from './turn'
 import { KEY_MAX } from './retrieval'
+import { commitMeta, readLine } from './meta-store'
+import { key as metaKey } from './meta-flags'
 
 export const SET: u32 = 0
 export const ADD: u32 = 1
@@ -23,8 +25,10 @@ export const REPLACE: u32 = 2
 export const APPEND: u32 = 3
 export const PREPEND: u32 = 4
 export const CAS: u32 = 5
-const NOREPLY: u32 = 256
-const BYTES_MAX: u64 = 2147483645
+export const NOREPLY: u32 = 256
+/** The item is filled for an `ms`: its line says what is to be done (meta-store.ts). */
+export const META: u32 = 512
+export const BYTES_MAX: u64 = 2147483645
 
 export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
   tokenize(line, end)
@@ -69,7 +73,7 @@ export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
 }
 
 /** PROTOCOL D2: memcached's own sizes decide what is too large, not those of our header. */
-function sizeAllowed(keyLength: u32, flags: u32, bytes: u32): bool {
+export function sizeAllowed(keyLength: u32, flags: u32, bytes: u32): bool {
   return <u64>48 + (casEnabled ? 8 : 0) + keyLength + 1 + (flags ? 4 : 0) + <u64>bytes + 2 <= <u64>itemSizeMax
 }
 
@@ -80,7 +84,7 @@ function badLine(next: u32, bytes: u32): u32 {
 }
 
 /** PROTOCOL D3: a set that failed deletes the old value. */
-function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
+export function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
   if (verb == SET) {
     if (!open(key, keyLength)) {
       // The key moved since it was looked at.
@@ -100,19 +104,22 @@ function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge: bool, 
  * The request goes back to the host. A value that is too large travels nowhere: then the request is the line alone,
  * which is enough for the authority to refuse it and delete the old value, and `resume` swallows the value here.
  */
-function refuseStorage(line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
+export function refuseStorage(line: u32, next: u32, bytes: u32, tooLarge: bool, key: u32, keyLength: u32): u32 {
   const lineLength = next - line
   describeRequest(line, tooLarge ? lineLength : lineLength + bytes + 2, lineLength)
   if (tooLarge) setResume(SWALLOW, bytes + 2)
   return refuse(key, keyLength)
 }
 
-function receive(address: u32, line: u32, next: u32, size: u32): u32 {
+export function receive(address: u32, line: u32, next: u32, size: u32): u32 {
   const here = limit - next
   const value = valueOf(address)
   if (here < size) {
     copy(value, next, here)
     moveTo(limit)
+    // An ms needs its line again when the value is complete; the host keeps it.
+    const lineLength = itemAt(address).lruNext & META ? next - line : 0
+    describeRequest(line, lineLength, lineLength)
     describeFill(value + here, size - here, address)
     return VALUE
   }
@@ -120,7 +127,7 @@ function receive(address: u32, line: u32, next: u32, size: u32): u32 {
   const item = itemAt(address)
   if (!commit(address)) {
     describeRequest(line, next - line + size, next - line)
-    const stop = refuse(token(1), item.keyLength)
+    const stop = refuse(item.lruNext & META ? metaKey : token(1), item.keyLength)
     free(address)
     return stop
   }
@@ -128,11 +135,16 @@ function receive(address: u32, line: u32, next: u32, size: u32): u32 {
   return DONE
 }
 
-/** The value of `address` is complete. As a turn of its own: on refusal the request is rebuilt in scratch. */
-export function finishValue(address: u32): u32 {
+/**
+ * The value of `address` is complete. As a turn of its own: on refusal the request is rebuilt in scratch. The line of an
+ * `ms` is in scratch already.
+ */
+export function finishValue(address: u32, lineLength: u32): u32 {
+  const isMeta = (itemAt(address).lruNext & META) != 0
   setNoreply((itemAt(address).lruNext & NOREPLY) != 0)
+  if (isMeta) readLine(scratch, lineLength)
   if (commit(address)) return DONE
-  const stop = rebuild(address)
+  const stop = isMeta ? rebuildMeta(address, lineLength) : rebuild(address)
   free(address)
   return stop
 }
@@ -143,6 +155,7 @@ export function finishValue(address: u32): u32 {
  */
 function commit(address: u32): bool {
   const item = itemAt(address)
+  if (item.lruNext & META) return commitMeta(address)
   if (load<u16>(valueOf(address) + item.bytes) != 0x0a0d) {
     reply('CLIENT_ERROR bad data chunk')
     free(address)
@@ -175,7 +188,7 @@ function compareAndSet(address: u32, item: Item): bool {
     reply('NOT_FOUND')
     return false
   }
-  if (casEnabled && item.version != 0 && item.version == itemAt(found).version) {
+  if (casEnabled && item.version != 0 && item.version == casOf(found)) {
     count(CAS_HITS)
     return keep(address)
   }
@@ -186,11 +199,16 @@ function compareAndSet(address: u32, item: Item): bool {
 
 /** append, prepend: a new item of both values, with the old one's flags and exptime. */
 function join(item: Item, address: u32, before: bool): bool {
+  return joinWith(item, address, before, 0) != 0
+}
+
+/** The new item, with `spare` bytes behind its value; 0: it could not be made. */
+export function joinWith(item: Item, address: u32, before: bool, spare: u32): u32 {
   const old = itemAt(found)
   const bytes = old.bytes + item.bytes
-  if (!sizeAllowed(item.keyLength, old.flags, bytes)) return false
-  const joined = allocate(HEADER + <u32>item.keyLength + bytes + 2)
-  if (!joined) return false
+  if (!sizeAllowed(item.keyLength, old.flags, bytes)) return 0
+  const joined = allocate(HEADER + <u32>item.keyLength + bytes + 2 + spare)
+  if (!joined) return 0
   const fresh = itemAt(joined)
   fresh.keyLength = item.keyLength
   fresh.flags = old.flags
@@ -202,7 +220,7 @@ function join(item: Item, address: u32, before: bool): bool {
   copy(valueOf(joined), valueOf(first), itemAt(first).bytes)
   copy(valueOf(joined) + itemAt(first).bytes, valueOf(second), itemAt(second).bytes + 2)
   put(joined)
-  return true
+  return joined
 }
 
 /** The request as it was sent, in scratch: the key moved while its value was being received. */
@@ -229,6 +247,13 @@ function rebuild(address: u32): u32 {
   copy(at, valueOf(address), item.bytes + 2)
   describeRequest(scratch, lineLength + item.bytes + 2, lineLength)
   return refuse(key, item.keyLength)
+}
+
+function rebuildMeta(address: u32, lineLength: u32): u32 {
+  const bytes = itemAt(address).bytes
+  copy(scratch + lineLength, valueOf(address), bytes + 2)
+  describeRequest(scratch, lineLength + bytes + 2, lineLength)
+  return refuse(metaKey, itemAt(address).keyLength)
 }
 
 function verbText(verb: u32): string {
