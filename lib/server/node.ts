@@ -319,8 +319,8 @@ class NodeProcess {
   }
 }
 
-/** What `version` and `stats` say. Clients look for a memcached version in it. */
-export const VERSION_TEXT = '1.6.45-continuum'
+/** What `version` and `stats` say: three numbers and nothing behind them, because npm `memcached` throws at anything else. */
+export const VERSION_TEXT = '1.6.45'
 
 function joined(listen: DataPlaneOptions['listen'], kind: 'net' | 'epoll', port: number, fd: number | undefined) {
   return kind === 'net' && fd !== undefined ? { ...listen, fd } : { ...listen, port, shared: true, joins: true }
