@@ -11,7 +11,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { alone, random } from './driver.js'
 
-const COMMANDS = 6000
+const COMMANDS = 12_000
 const END = 'mn\r\n'
 
 function installed(): boolean {
@@ -59,6 +59,68 @@ function makeValue(next: Random): string {
   return 'v'.repeat(Math.floor(10 ** (next() * 4)))
 }
 
+const FLAGS = {
+  mg: [
+    'v',
+    'v',
+    'f',
+    's',
+    'h',
+    't',
+    'k',
+    'Oabc',
+    'q',
+    'u',
+    'T0',
+    'T100',
+    'N100',
+    'R30',
+    'R200',
+    'E',
+    'Tx',
+    'N',
+    'z',
+    'P1',
+    'L2',
+  ],
+  ms: ['k', 'Oab', 'q', 'T0', 'T100', 'F5', 'I', 'ME', 'MA', 'MP', 'MR', 'MS', 'Ma', 'Mz', 'C1', 'C0', 'Fx', 'Tx', 'z'],
+  md: ['k', 'Oab', 'q', 'I', 'T30', 'C1'],
+  ma: [
+    'k',
+    'Oab',
+    'q',
+    'v',
+    't',
+    'N0',
+    'N100',
+    'J7',
+    'D3',
+    'D18446744073709551615',
+    'MI',
+    'MD',
+    'M+',
+    'M-',
+    'T50',
+    'C1',
+  ],
+} as const
+
+/** Each flag once: what 1.6.18 says of a flag given twice to md and ma is not what newer ones say. */
+function makeMeta(next: Random, plain: string, value: string, block: string): string {
+  const verb = pick(next, ['mg', 'mg', 'mg', 'ms', 'ms', 'md', 'ma'] as const)
+  const isBinary = next() < 0.2
+  const key = isBinary ? Buffer.from(plain).toString('base64') : plain
+  const flags = isBinary ? ['b'] : []
+  for (let count = Math.floor(next() * 6); count > 0; count--) {
+    const flag = pick<string>(next, FLAGS[verb])
+    if ((verb === 'mg' && flag !== 'E') || !flags.some(one => one[0] === flag[0])) flags.push(flag)
+  }
+  // 1.6.18 knows neither E nor a value sent only for another cas; Z, X and W only mg says.
+  const text = flags.filter(flag => flag !== 'E').map(flag => ` ${flag}`)
+  if (verb === 'ms') return `ms ${key} ${value.length}${text.join('')}\r\n${block}`
+  return `${verb} ${key}${text.join('')}\r\n`
+}
+
 /** One command; `cas` is what this side answered to the last gets. */
 function makeCommand(next: Random): (cas: string) => string {
   const key = `k${Math.floor(next() * 12)}`
@@ -85,6 +147,12 @@ function makeCommand(next: Random): (cas: string) => string {
     'delete',
     'bad',
     'flush',
+    'meta',
+    'meta',
+    'meta',
+    'meta',
+    'meta',
+    'meta',
   ])
   const delta = pick(next, ['1', '0', '7', '18446744073709551615', '99999999999', 'x', '-1', '18446744073709551616'])
   const value = makeValue(next)
@@ -104,6 +172,7 @@ function makeCommand(next: Random): (cas: string) => string {
     'verbosity x',
     'GET k1',
   ])
+  const meta = makeMeta(next, key, value, block)
   const flush = next() < 0.1 ? 'flush_all 0\r\n' : 'verbosity 1\r\n'
   switch (verb) {
     case 'get':
@@ -119,6 +188,8 @@ function makeCommand(next: Random): (cas: string) => string {
       return () => `${verb} ${key} ${delta}${noreply}\r\n`
     case 'delete':
       return () => `delete ${key}${noreply}\r\n`
+    case 'meta':
+      return () => meta
     case 'bad':
       return () => `${bad}\r\n`
     case 'flush':
@@ -130,7 +201,9 @@ function makeCommand(next: Random): (cas: string) => string {
   }
 }
 
-const masked = (text: string) => text.replace(/^(VALUE \S+ \d+ \d+) \d+\r$/gm, '$1 #\r')
+/** Cas uniques, and times to live: the two do not look at the same clock. */
+const masked = (text: string) =>
+  text.replace(/^(VALUE \S+ \d+ \d+) \d+\r$/gm, '$1 #\r').replace(/^((?:HD|VA) .*)\bt\d+/gm, '$1t#')
 const lastCas = (text: string, before: string) =>
   [...text.matchAll(/^VALUE \S+ \d+ \d+ (\d+)\r$/gm)].at(-1)?.[1] ?? before
 

@@ -71,6 +71,7 @@ export class TierProcesses {
 export class TextClient {
   readonly #socket: Socket
   #text = ''
+  #marks = 0
   #waiting: { complete(text: string): boolean; resolve(text: string): void; reject(error: Error): void } | null = null
 
   constructor(port: number) {
@@ -84,9 +85,12 @@ export class TextClient {
     this.#socket.on('close', () => this.#waiting?.reject(new Error('the connection was closed')))
   }
 
-  /** Sends many commands at once; resolves with everything up to the answer of the `mn` that it sends behind them. */
-  all(commands: string): Promise<string> {
-    return this.#ask(`${commands}mn\r\n`, text => text.endsWith('MN\r\n')).then(text => text.slice(0, -4))
+  /** Sends many commands at once; resolves with their answers, up to that of the miss that is asked for behind them. */
+  async all(commands: string): Promise<string> {
+    const mark = `O${++this.#marks}`
+    const end = `EN ${mark}\r\n`
+    const text = await this.#ask(`${commands}mg the-end-of-it ${mark}\r\n`, answer => answer.endsWith(end))
+    return text.slice(0, -end.length)
   }
 
   /** Values of the keys that were found. */

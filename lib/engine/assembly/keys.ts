@@ -36,6 +36,7 @@ let slot: u32 = 0
 
 /** Chunks up to this size stay as they are when they become a tombstone. */
 const TOMBSTONE_CHUNK_MAX: u32 = 512
+const REFRESH_SECONDS: u32 = 60
 
 /**
  * True: this node is the authority, the key is locked and `found` tells; `close` it. False: `verdict` says why, nothing
@@ -211,6 +212,12 @@ export function rewritten(): void {
   }
   item.version = tick(epoch)
   item.time = now
+}
+
+/** PROTOCOL D3: an `add` that found the item keeps it from growing old, without counting as a read. */
+export function refresh(item: Item): void {
+  if (item.time + REFRESH_SECONDS < now) item.time = now
+  if (item.bits & FETCHED) item.bits |= ACTIVE
 }
 
 /** The found item was read: first FETCHED, then ACTIVE, which is when it counts as accessed; the lists notice later. */

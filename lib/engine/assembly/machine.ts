@@ -208,7 +208,8 @@ function flushCommand(line: u32, next: u32): u32 {
     exptime = <i32>number
   }
   if (currentSlot()) return slow(line, next)
-  const at = exptime > 0 ? expiresAt(exptime) : 0
+  // memcached's moment is one second before: `flush_all 1` acts at once.
+  const at = exptime > 0 ? expiresAt(exptime) - 1 : 0
   if (at > now) atomic.store<u32>(FLUSH_AT, at)
   else {
     atomic.store<u32>(FLUSH_AT, 0)

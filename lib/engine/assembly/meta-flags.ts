@@ -84,11 +84,14 @@ export function parseFlags(first: u32): u32 {
   keyLength = tokenLength(1)
   if (tokenCount < 2 || keyLength > KEY_MAX) return BAD_FORMAT
   if (tokenCount > TOKENS_MAX) return TOO_MANY
+  // An unknown or repeated flag ends it; of other problems the last one is told, but these two only when they are alone.
+  let worst = FINE
   for (let i = first; i < tokenCount; i++) {
     const problem = parseFlag(token(i), tokenLength(i))
-    if (problem) return problem
+    if (problem == DUPLICATE || problem == INVALID) return problem
+    if (problem && (!worst || (problem != LONG_OPAQUE && problem != BAD_FORMAT))) worst = problem
   }
-  return FINE
+  return worst
 }
 
 function parseFlag(at: u32, length: u32): u32 {
@@ -220,7 +223,16 @@ export function putKeyText(at: u32, length: u32, binary: bool): void {
   else putBytes(at, length)
 }
 
-/** Of an item, for `me`. */
+/** As it was stored: `mg` and `me` show it so, whatever the request looked like. */
 export function putItemKey(address: u32): void {
   putKeyText(keyOf(address), itemAt(address).keyLength, (itemAt(address).bits & KEY_BINARY) != 0)
+}
+
+/** Would the key be misread if it were written as it is? */
+export function isUnprintable(): bool {
+  for (let i: u32 = 0; i < keyLength; i++) {
+    const byte = load<u8>(key + i)
+    if (byte <= 32 || byte >= 127) return true
+  }
+  return false
 }

@@ -4,7 +4,7 @@
  */
 import { casEnabled } from './layout'
 import { casOf, copy, HEADER, itemAt, KEY_BINARY, keyOf, STALE, TOKEN_SENT, valueOf } from './item'
-import { bump, close, found, giveCas, open, put } from './keys'
+import { close, found, giveCas, open, put, refresh } from './keys'
 import { allocate, free } from './slab'
 import { number, parseInt32, token, tokenCount, tokenize, tokenLength } from './tokens'
 import { currentSlot } from './route'
@@ -65,23 +65,23 @@ export function readLine(line: u32, length: u32): void {
   parseFlags(FLAGS_AT)
 }
 
-/** M's letter, either case. With C a set or replace is a cas. */
+/** M's letter. With C a set or replace is a cas. */
 function verbOf(): u32 {
   let verb = SET
-  switch (mode | 32) {
-    case 32: // none
-    case 115: // s
+  switch (mode) {
+    case 0:
+    case 83: // S
       break
-    case 101: // e
+    case 69: // E
       verb = ADD
       break
-    case 97: // a
+    case 65: // A
       verb = APPEND
       break
-    case 112: // p
+    case 80: // P
       verb = PREPEND
       break
-    case 114: // r
+    case 82: // R
       verb = REPLACE
       break
     default:
@@ -118,7 +118,7 @@ export function commitMeta(address: u32): bool {
   } else if (verb == SET || (verb == ADD && !found) || (verb == REPLACE && found)) {
     kept = keepAs(address, false)
     outcome = HD
-  } else if (found && verb == ADD) bump(itemAt(found))
+  } else if (found && verb == ADD) refresh(itemAt(found))
   if (!(quiet && outcome == HD)) answer(outcome, item.bytes)
   close()
   if (!kept) free(address)

@@ -18,7 +18,7 @@ import { describeRequest, DONE, FULL, moveTo, refuse } from './turn'
 import { putRun } from './retrieval'
 import { addDelta, NO_MEMORY, NOT_A_NUMBER, sumLength } from './keyed'
 import {
-  assignsCas, casAssigned, casWanted, comparesCas, delta, dropsValue, expires, FINE, initial, invalidates, isBinary, key,
+  assignsCas, casAssigned, casWanted, comparesCas, delta, dropsValue, expires, FINE, initial, invalidates, isBinary, isUnprintable, key,
   keyLength, mode, noBump, parseFlags, problemText, putFlag, putItemKey, putKey, putNumberFlag, putOpaque, putTtl, quiet,
   recacheBelow, setsTtl, vivifies, vivifyExpires, wantsValue
 } from './meta-flags'
@@ -60,7 +60,8 @@ function putEmpty(size: u32, exptime: u32): u32 {
 
 function link(address: u32): void {
   put(address)
-  if (isBinary) itemAt(address).bits |= KEY_BINARY
+  // memcached marks no key here; it is marked only where its reply could not be read otherwise.
+  if (isBinary && isUnprintable()) itemAt(address).bits |= KEY_BINARY
   if (assignsCas) giveCas(address, casAssigned)
 }
 
@@ -71,7 +72,7 @@ export function metaGet(line: u32, end: u32, next: u32): u32 {
   if (!open(key, keyLength)) return notOurs(line, next)
   let isNew = false
   if (!found && vivifies) {
-    const address = putEmpty(0, vivifyExpires)
+    const address = putEmpty(0, 0)
     if (address) {
       link(address)
       isNew = true
@@ -120,6 +121,9 @@ function describe(item: Item, isNew: bool): bool {
       case 84: // T
         item.exptime = expires
         break
+      case 78: // N
+        if (isNew) item.exptime = vivifyExpires
+        break
       case 82: // R
         if (!(item.bits & TOKEN_SENT) && !isNew && item.exptime && item.exptime < recacheBelow) won = true
         break
@@ -133,7 +137,9 @@ function describe(item: Item, isNew: bool): bool {
         putNumberFlag(104, item.bits & FETCHED ? 1 : 0)
         break
       case 107: // k
-        putKey()
+        putFlag(107)
+        putItemKey(found)
+        if (item.bits & KEY_BINARY) putFlag(98)
         break
       case 108: // l
         putNumberFlag(108, now - item.time)
@@ -269,7 +275,8 @@ function isMode(): bool {
 }
 
 function changeFound(increment: bool): void {
-  if (comparesCas && casWanted && casOf(found) != casWanted) {
+  // An empty value is refused before the cas is looked at, any other that is no number after it.
+  if (itemAt(found).bytes && comparesCas && casWanted && casOf(found) != casWanted) {
     say('EX')
     echoes()
     return
@@ -285,7 +292,7 @@ function changeFound(increment: bool): void {
 
 function vivify(): void {
   const length = writeNumber(scratch, initial)
-  const address = putEmpty(length, vivifyExpires)
+  const address = putEmpty(length, 0)
   if (!address) {
     reply('SERVER_ERROR Out of memory allocating new item')
     return

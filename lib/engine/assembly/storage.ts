@@ -4,7 +4,7 @@
  */
 import { casEnabled, itemSizeMax, scratch } from './layout'
 import { casOf, copy, HEADER, Item, itemAt, keyOf, valueOf } from './item'
-import { bump, close, forget, found, open, put } from './keys'
+import { close, forget, found, open, put, refresh } from './keys'
 import { allocate, free } from './slab'
 import { expiresAt } from './clock'
 import { noreply, reply, setNoreply, writeNumber } from './reply'
@@ -168,7 +168,7 @@ function commit(address: u32): bool {
   else if (verb == CAS) kept = compareAndSet(address, item)
   else if ((verb == APPEND || verb == PREPEND) && found && join(item, address, verb == PREPEND)) reply('STORED')
   else {
-    if (verb == ADD) bump(itemAt(found))
+    if (verb == ADD) refresh(itemAt(found))
     reply('NOT_STORED')
   }
   close()
