@@ -91,6 +91,22 @@ export interface Turn {
   handle: number
 }
 
+/** A slab class (memcached's `stats slabs` and `stats items`). */
+export interface ClassStats {
+  /** 1 is the class of the smallest chunks. */
+  id: number
+  chunkSize: number
+  chunksPerPage: number
+  pages: number
+  freeChunks: number
+  /** hot, warm, cold, temp; `tailTime`: when the list's oldest item was last accessed, Unix seconds. */
+  lists: { name: string; count: number; tailTime: number | null }[]
+  /** cmd_set, hits_to_hot, delete_hits ...: summed over threads. */
+  counters: Map<string, bigint>
+  /** evicted, mem_requested, moves_to_cold ... */
+  figures: Map<string, bigint>
+}
+
 export interface Range {
   readonly offset: number
   readonly length: number
@@ -206,6 +222,10 @@ export interface EngineApi {
 
   /** Sums over threads, memcached's names (cmd_get, get_hits, curr_items, bytes, evictions, ...) plus forwarded_* counters that the host adds. Any thread. */
   stats(): Map<string, bigint>
+  /** One a slab class, smallest first, those without a page too. Any thread; not a moment's picture, as others go on. */
+  classes(): ClassStats[]
+  /** Counters go back to 0; what is there now (items, bytes, connections) is told as before. */
+  resetStats(): void
   /** Adds to a host-kept counter of this thread (names fixed in engine.ts: curr_connections, total_connections, bytes_read, ...). */
   count(name: string, by: number): void
 }

@@ -23,6 +23,7 @@
 import { readFileSync } from 'node:fs'
 import type {
   Arena,
+  ClassStats,
   EngineApi,
   EngineOptions,
   Installed,
@@ -33,7 +34,7 @@ import type {
   Turn,
 } from './contract.js'
 import { Stop } from './contract.js'
-import { computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
+import { CLASS_STRIDE, computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
 import { checkRecord, recordLength } from './record.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
@@ -69,6 +70,34 @@ const HOST_COUNTERS = [
   ...['hops_refused', 'requests_dropped'],
 ]
 
+/** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
+const CLASS_COUNTERS = [
+  ...[
+    'hits_to_hot',
+    'hits_to_warm',
+    'hits_to_cold',
+    'hits_to_temp',
+    'cmd_set',
+    'delete_hits',
+    'incr_hits',
+    'decr_hits',
+  ],
+  ...['cas_hits', 'cas_badval', 'touch_hits'],
+] as const
+const CLASS_COUNTERS_AT = 4096
+const CLASS_COUNTERS_STRIDE = 16
+
+/** Of a slab class, behind its lists. In the order of lib/engine/assembly/lru.ts. */
+const CLASS_FIGURES = [
+  ...['mem_requested', 'evicted', 'evicted_nonzero', 'evicted_time', 'outofmemory', 'reclaimed', 'expired_unfetched'],
+  ...['evicted_unfetched', 'evicted_active', 'moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'],
+] as const
+const CLASS_FIGURES_AT = 96
+const LISTS_AT = 32
+const LISTS = ['hot', 'warm', 'cold', 'temp'] as const
+/** Not reset by `stats reset`: what is there, not what has happened. */
+const GAUGES = new Set(['bytes', 'curr_items', 'tombstones', 'curr_connections', 'mem_requested'])
+
 /** Where they lie in a thread's area (lib/engine/assembly/layout.ts): 64-bit integers, then the host's as doubles. */
 const COUNTERS = 256
 const HOST_COUNTERS_AT = COUNTERS + 64 * 8
@@ -77,6 +106,8 @@ const TURN = 64
 const KEY = 2048
 const KEY_MAX = 250
 const RESUME_KIND = 2 ** 32
+/** In an item (lib/engine/assembly/item.ts). */
+const ITEM_TIME = 16
 
 /** The words of the turn block (lib/engine/assembly/turn.ts). */
 const Word = {
@@ -370,13 +401,82 @@ export class Engine implements EngineApi {
       for (let i = 0; i < host.length; i++) host[i]! += hosts[i]!
     }
     const { memoryLimitMb } = this.arena.options
+    const summed = new Map(ENGINE_COUNTERS.map((name, index): [string, bigint] => [name, engine[index]!]))
+    const figures = new Map<string, bigint>(CLASS_FIGURES.slice(9).map(name => [name, 0n]))
+    for (const { counters, figures: ofClass } of this.classes()) {
+      for (const [name, value] of counters) {
+        const total = name.startsWith('hits_to_') ? 'get_hits' : name
+        summed.set(total, summed.get(total)! + value)
+      }
+      for (const [name, value] of figures) figures.set(name, value + ofClass.get(name)!)
+    }
     return new Map<string, bigint>([
-      ...ENGINE_COUNTERS.map((name, index): [string, bigint] => [name, engine[index]!]),
+      ...summed,
+      ...figures,
       ...HOST_COUNTERS.map((name, index): [string, bigint] => [name, BigInt(host[index]!)]),
       ['limit_maxbytes', BigInt(memoryLimitMb) * 1048576n],
       ['hash_power_level', BigInt(Math.log2(this.#layout.buckets))],
       ['hash_bytes', BigInt(this.#layout.buckets * 4)],
     ])
+  }
+
+  classes(): ClassStats[] {
+    const { memory, options } = this.arena
+    const { classes, chunkSizes } = this.#layout
+    return chunkSizes.map((chunkSize, index) => {
+      const base = classes + index * CLASS_STRIDE
+      const words = new Uint32Array(memory.buffer, base, CLASS_STRIDE / 4)
+      const [, , chunksPerPage, , freeCount, carve, carveEnd, pages] = words
+      const lists = LISTS.map((name, list) => {
+        const [, tail, count] = words.subarray((LISTS_AT >> 2) + list * 4)
+        return { name, count: count!, tailTime: tail ? new Uint32Array(memory.buffer, tail + ITEM_TIME, 1)[0]! : null }
+      })
+      const figures = new BigInt64Array(memory.buffer, base + CLASS_FIGURES_AT, CLASS_FIGURES.length)
+      const sums = new BigInt64Array(CLASS_COUNTERS.length)
+      for (let thread = 0; thread <= options.threads; thread++) {
+        const at = threadArea(this.#layout, thread).base + CLASS_COUNTERS_AT + index * CLASS_COUNTERS_STRIDE * 8
+        const counters = new BigInt64Array(memory.buffer, at, sums.length)
+        for (let i = 0; i < sums.length; i++) sums[i]! += counters[i]!
+      }
+      const notCarved = Math.floor((carveEnd! - carve!) / chunkSize)
+      return {
+        ...{
+          id: index + 1,
+          chunkSize,
+          chunksPerPage: chunksPerPage!,
+          pages: pages!,
+          freeChunks: freeCount! + notCarved,
+          lists,
+        },
+        counters: new Map(CLASS_COUNTERS.map((name, i): [string, bigint] => [name, sums[i]!])),
+        figures: new Map(CLASS_FIGURES.map((name, i): [string, bigint] => [name, figures[i]!])),
+      }
+    })
+  }
+
+  resetStats(): void {
+    const { buffer } = this.arena.memory
+    for (let thread = 0; thread <= this.arena.options.threads; thread++) {
+      const { base } = threadArea(this.#layout, thread)
+      const counters = new BigInt64Array(buffer, base + COUNTERS, ENGINE_COUNTERS.length)
+      ENGINE_COUNTERS.forEach((name, i) => {
+        if (!GAUGES.has(name)) counters[i] = 0n
+      })
+      const hosts = new Float64Array(buffer, base + HOST_COUNTERS_AT, HOST_COUNTERS.length)
+      HOST_COUNTERS.forEach((name, i) => {
+        if (!GAUGES.has(name)) hosts[i] = 0
+      })
+      new BigInt64Array(buffer, base + CLASS_COUNTERS_AT, this.#layout.chunkSizes.length * CLASS_COUNTERS_STRIDE).fill(
+        0n,
+      )
+    }
+    for (let index = 0; index < this.#layout.chunkSizes.length; index++) {
+      const at = this.#layout.classes + index * CLASS_STRIDE + CLASS_FIGURES_AT
+      const figures = new BigInt64Array(buffer, at, CLASS_FIGURES.length)
+      CLASS_FIGURES.forEach((name, i) => {
+        if (!GAUGES.has(name)) figures[i] = 0n
+      })
+    }
   }
 
   count(name: string, by: number): void {

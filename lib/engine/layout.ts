@@ -12,12 +12,12 @@ const CONTROL = 65536
 const CONTROL_BYTES = 4096
 /** Striped locks on the key's hash. */
 const STRIPES = 4096
-const CLASS_STRIDE = 256
+export const CLASS_STRIDE = 256
 const CLASSES_MAX = 63
 export const RX_BYTES = 65536
 /** What tx and scratch hold beyond the largest item. */
 const AREA_SLACK = 65536
-const THREAD_HEAD = 4096
+const THREAD_HEAD = 12288
 /** Route tables: one in force, one just replaced, and two for threads that are slow to leave a turn. */
 const ROUTE_SLOTS = 4
 const ITEM_HEADER = 48

@@ -20,7 +20,7 @@ import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, PeerNode, ToData } from './plane.js'
 import { type Request, serverError, tokensOf } from './request.js'
-import { clusterConfig, type Facts, generalStats, settings } from './stats-command.js'
+import { clusterConfig, type Facts, statsReply } from './stats-command.js'
 
 export interface ListenAt {
   host: string
@@ -277,14 +277,14 @@ export class DataPlane {
 
   #slow(request: Request): void {
     const words = tokensOf(request.bytes).map(token => token.toString('latin1'))
-    if (words[0] === 'stats') request.answer(this.#stats(words[1]))
+    if (words[0] === 'stats') request.answer(this.#stats(words.slice(1)))
     else if (words[0] === 'flush_all') this.#flush(request, words)
     else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
       request.answer(clusterConfig(this.#nodes, this.engine.epoch()))
     } else request.answer(Buffer.from('ERROR\r\n'))
   }
 
-  #stats(subcommand: string | undefined): Buffer {
+  #stats(words: string[]): Buffer {
     const facts: Facts = {
       startedAt: this.#startedAt,
       now: this.loop.wallClock(),
@@ -295,8 +295,7 @@ export class DataPlane {
       backlog: this.#options.listen.backlog ?? 1024,
       ...this.#options.facts,
     }
-    if (subcommand === undefined) return generalStats(this.engine, facts)
-    return subcommand === 'settings' ? settings(this.engine, facts) : Buffer.from('ERROR\r\n')
+    return statsReply(words, this.engine, facts) ?? Buffer.from('ERROR\r\n')
   }
 
   /** Arguments were checked by the engine: an optional delay, an optional noreply. */

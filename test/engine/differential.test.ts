@@ -219,6 +219,8 @@ t.test('random commands against memcached', { skip: installed() ? false : 'memca
   const next = random(seed)
   const driver = alone({ memoryLimitMb: 64 })
   driver.engine.setTime(Date.now() / 1000)
+  const before: string[] = []
+  const startedAt = Date.now()
   let theirCas = '1'
   let ourCas = '1'
   for (let i = 0; i < COMMANDS; i++) {
@@ -227,8 +229,12 @@ t.test('random commands against memcached', { skip: installed() ? false : 'memca
     const sent = command(theirCas)
     const theirs = await ask(socket, sent)
     const ours = driver.send(command(ourCas))
+    before.push(`${JSON.stringify(sent.slice(0, 100))} => ${JSON.stringify(theirs.slice(0, 100))}`)
     if (masked(ours) !== masked(theirs)) {
       t.equal(masked(ours), masked(theirs), `SEED=${seed}, command ${i}: ${JSON.stringify(sent.slice(0, 200))}`)
+      const key = /\bk\d+|\ba[zA-Z0-9]+=*/.exec(sent)?.[0] ?? sent
+      const about = before.filter(line => line.includes(`${key} `) || line.includes('flush_all'))
+      t.comment(`before it, with memcached's answers, in ${Date.now() - startedAt} ms:\n${about.slice(-12).join('\n')}`)
       return
     }
     if (!stale) {

@@ -297,7 +297,7 @@ t.test('a slot is written again only when nobody can read it', async t => {
   t.equal(engine.epoch(), 199)
   // Thread 0 is in the middle of a turn for ever: its counter is odd.
   const stuck = new Engine(engine.arena, 0)
-  const counter = new Uint32Array(engine.arena.memory.buffer, stuck.rx.offset - 4096, 1)
+  const counter = new Uint32Array(engine.arena.memory.buffer, stuck.rx.offset - 12288, 1)
   counter[0]! |= 1
   let published = 0
   while (engine.publish(circle(200 + published, 1, 1)) && published < 10) published++

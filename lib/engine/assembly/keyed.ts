@@ -5,7 +5,7 @@ import { allocate } from './slab'
 import { expiresAt } from './clock'
 import { noreply, advance, out, reply, setNoreply, writeNumber } from './reply'
 import {
-  CMD_TOUCH, count, DECR_HITS, DECR_MISSES, DELETE_HITS, DELETE_MISSES, INCR_HITS, INCR_MISSES, TOUCH_HITS, TOUCH_MISSES
+  AT_DECR, AT_DELETE, AT_INCR, AT_TOUCH, CMD_TOUCH, count, countAt, DECR_MISSES, DELETE_MISSES, INCR_MISSES, TOUCH_MISSES
 } from './stats'
 import {
   lastIsNoreply, number, parseInt32, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize, tokenLength
@@ -33,9 +33,9 @@ export function deleteCommand(line: u32, end: u32, next: u32): u32 {
   if (begin(line, end, 2)) {
     if (!open(token(1), tokenLength(1))) return notOurs(line, next)
     if (found) {
+      countAt(itemAt(found), AT_DELETE)
       forget(true)
       close()
-      count(DELETE_HITS)
       reply('DELETED')
     } else {
       deletedAgain()
@@ -58,10 +58,11 @@ export function touchCommand(line: u32, end: u32, next: u32): u32 {
       if (hit) {
         itemAt(found).exptime = expires
         bump(itemAt(found))
+        countAt(itemAt(found), AT_TOUCH)
       }
       close()
       count(CMD_TOUCH)
-      count(hit ? TOUCH_HITS : TOUCH_MISSES)
+      if (!hit) count(TOUCH_MISSES)
       reply(hit ? 'TOUCHED' : 'NOT_FOUND')
     }
   }
@@ -109,7 +110,7 @@ export let sumLength: u32 = 0
 export function addDelta(increment: bool, delta: u64, text: u32, anew: bool): u32 {
   const item = itemAt(found)
   if (!item.bytes || !parseLooseUnsigned(valueOf(found), item.bytes)) return NOT_A_NUMBER
-  count(increment ? INCR_HITS : DECR_HITS)
+  countAt(item, increment ? AT_INCR : AT_DECR)
   const length = writeNumber(text, increment ? number + delta : number > delta ? number - delta : 0)
   sumLength = length
   if (anew || length > item.bytes) return replaceValue(text, length, anew ? 8 : 0) ? ADDED : NO_MEMORY

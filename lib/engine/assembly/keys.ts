@@ -8,7 +8,7 @@ import { lock, unlock } from './locks'
 import { find, insert, removeFound, stripeOf } from './table'
 import { arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotSelf, slotUnsettled } from './route'
 import { isExpired, isFlushed, now, tick } from './clock'
-import { allocate, discard, enlist, uncount } from './slab'
+import { allocate, discard, enlist, resized, uncount } from './slab'
 import {
   BYTES, count, countBy, CURR_ITEMS, EXPIRED_UNFETCHED, GET_EXPIRED, GET_FLUSHED, TOMBSTONES, TOTAL_ITEMS
 } from './stats'
@@ -131,8 +131,10 @@ function bury(written: bool): void {
   }
   const item = itemAt(held)
   uncount(item)
+  const before = sizeOf(held)
   item.bits = (item.bits & ~OWN_CAS) | TOMBSTONE
   item.bytes = 0
+  resized(item, <i64>sizeOf(held) - before)
   item.exptime = 0
   item.mark = epoch
   item.version = version
@@ -200,6 +202,7 @@ export function giveCas(address: u32, cas: u64): void {
   const item = itemAt(address)
   item.bits |= OWN_CAS
   countBy(BYTES, 8)
+  resized(item, 8)
   store<u64>(valueOf(address) + item.bytes + 2, cas)
 }
 
@@ -209,6 +212,7 @@ export function rewritten(): void {
   if (item.bits & OWN_CAS) {
     item.bits &= ~OWN_CAS
     countBy(BYTES, -8)
+    resized(item, -8)
   }
   item.version = tick(epoch)
   item.time = now

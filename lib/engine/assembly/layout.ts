@@ -53,7 +53,8 @@ const COUNTERS: u32 = 256
 const MD5_BLOCK: u32 = 1280
 const TOKENS: u32 = 1792
 const KEY: u32 = 2048
-const RX: u32 = 4096
+const CLASS_COUNTERS: u32 = 4096
+const RX: u32 = 12288
 
 export let threads: u32 = 0
 export let stripeMask: u32 = 0
@@ -65,6 +66,8 @@ export let threadStride: u32 = 0
 export let turnCounter: u32 = 0
 export let turn: u32 = 0
 export let counters: u32 = 0
+/** Counters of this thread by slab class: 16 words of 64 bits each. */
+export let classCounters: u32 = 0
 export let md5Block: u32 = 0
 export let tokens: u32 = 0
 /** 256 bytes through which the host hands keys in. */
@@ -105,6 +108,7 @@ export function attachLayout(thread: u32): void {
   turnCounter = area + TURN_COUNTER
   turn = area + TURN
   counters = area + COUNTERS
+  classCounters = area + CLASS_COUNTERS
   md5Block = area + MD5_BLOCK
   tokens = area + TOKENS
   keyArea = area + KEY

@@ -25,6 +25,31 @@ export class SlabClass {
   pages: u32
 }
 
+// Behind the lists: figures of the class, 64 bits each, kept under its lock. In the order of CLASS_FIGURES in engine.ts.
+const FIGURES: u32 = 96
+export const MEM_REQUESTED: u32 = 0
+export const EVICTED: u32 = 1
+export const EVICTED_NONZERO: u32 = 2
+export const EVICTED_TIME: u32 = 3
+export const OUT_OF_MEMORY: u32 = 4
+export const CLASS_RECLAIMED: u32 = 5
+export const CLASS_EXPIRED_UNFETCHED: u32 = 6
+export const CLASS_EVICTED_UNFETCHED: u32 = 7
+export const CLASS_EVICTED_ACTIVE: u32 = 8
+export const MOVES_TO_COLD: u32 = 9
+export const MOVES_TO_WARM: u32 = 10
+export const MOVES_WITHIN: u32 = 11
+export const DIRECT_RECLAIMS: u32 = 12
+
+export function addFigure(index: u32, figure: u32, by: i64): void {
+  const address = classes + (index << CLASS_STRIDE_SHIFT) + FIGURES + (figure << 3)
+  store<i64>(address, load<i64>(address) + by)
+}
+
+export function setFigure(index: u32, figure: u32, value: u64): void {
+  store<u64>(classes + (index << CLASS_STRIDE_SHIFT) + FIGURES + (figure << 3), value)
+}
+
 const CLASS_STRIDE_SHIFT: u32 = 8
 /** Four lists of (head, tail, count, unused) follow the fields. */
 const LISTS: u32 = 32

@@ -9,7 +9,7 @@ import { allocate, free } from './slab'
 import { number, parseInt32, token, tokenCount, tokenize, tokenLength } from './tokens'
 import { currentSlot } from './route'
 import { putByte, reply } from './reply'
-import { CAS_BADVAL, CAS_HITS, CAS_MISSES, CMD_SET, count } from './stats'
+import { AT_CAS_BAD, AT_CAS_HIT, AT_SET, CAS_MISSES, count, countAt } from './stats'
 import { DONE, moveTo, swallow } from './turn'
 import { ADD, APPEND, BYTES_MAX, CAS, dropValue, joinWith, META, PREPEND, receive, refuseStorage, REPLACE, SET, sizeAllowed } from './storage'
 import {
@@ -47,8 +47,8 @@ export function metaSet(line: u32, end: u32, next: u32): u32 {
   }
   const address = tooLarge ? 0 : allocate(HEADER + keyLength + bytes + 2 + (assignsCas ? 8 : 0))
   if (!address) return dropValue(SET, line, next, bytes, tooLarge, key, keyLength)
-  count(CMD_SET)
   const item = itemAt(address)
+  countAt(item, AT_SET)
   item.keyLength = <u8>keyLength
   item.flags = clientFlags
   item.bytes = bytes
@@ -133,10 +133,10 @@ function compare(): u16 {
   }
   const cas = casOf(found)
   if (casEnabled && casWanted && (cas == casWanted || (invalidates && casWanted < cas))) {
-    count(CAS_HITS)
+    countAt(itemAt(found), AT_CAS_HIT)
     return HD
   }
-  count(CAS_BADVAL)
+  countAt(itemAt(found), AT_CAS_BAD)
   return EX
 }
 

@@ -11,7 +11,7 @@ import { allocate } from './slab'
 import { now } from './clock'
 import { hasRoom, put as say, putByte, putBytes, putNumber, reply, REPLY_MAX, writeNumber } from './reply'
 import {
-  CMD_GET, CMD_META, CMD_TOUCH, count, DECR_MISSES, DELETE_HITS, DELETE_MISSES, GET_HITS, GET_MISSES, INCR_MISSES, TOUCH_HITS
+  AT_DELETE, AT_TOUCH, CMD_GET, CMD_META, CMD_TOUCH, count, countAt, countHit, DECR_MISSES, DELETE_MISSES, GET_MISSES, INCR_MISSES
 } from './stats'
 import { token, tokenCount, tokenize, tokenLength } from './tokens'
 import { describeRequest, DONE, FULL, moveTo, refuse } from './turn'
@@ -103,13 +103,12 @@ export function metaGet(line: u32, end: u32, next: u32): u32 {
   putByte(13)
   putByte(10)
   if (sendsValue) putRun(valueOf(found), item.bytes + 2)
+  if (setsTtl) countAt(item, AT_TOUCH)
+  else countHit(item)
   if (!noBump) bump(item)
   close()
   count(CMD_GET)
-  if (setsTtl) {
-    count(CMD_TOUCH)
-    count(TOUCH_HITS)
-  } else count(GET_HITS)
+  if (setsTtl) count(CMD_TOUCH)
   return done(next)
 }
 
@@ -197,7 +196,7 @@ export function metaDelete(line: u32, end: u32, next: u32): u32 {
     say('EX')
     echoes()
   } else {
-    count(DELETE_HITS)
+    countAt(itemAt(found), AT_DELETE)
     const kept = !dropsValue || dropValue()
     if (kept && invalidates) invalidate()
     else if (kept && !dropsValue) forget(true)

@@ -7,7 +7,7 @@ import { bump, close, found, open } from './keys'
 import { casOf, itemAt, keyOf, valueOf } from './item'
 import { hasRoom, out, putByte, putNumber, reply, advance, rollBack } from './reply'
 import { currentSlot } from './route'
-import { CMD_GET, CMD_TOUCH, count, GET_HITS, GET_MISSES, TOUCH_HITS, TOUCH_MISSES } from './stats'
+import { AT_TOUCH, CMD_GET, CMD_TOUCH, count, countAt, countHit, GET_MISSES, TOUCH_MISSES } from './stats'
 import { expiresAt } from './clock'
 import { number, parseInt32 } from './tokens'
 import { AT_KEY, describeRequest, DONE, FULL, moveTo, MULTI, refuse, setResume } from './turn'
@@ -94,10 +94,11 @@ function serve(
       }
       putValue(withCas)
       if (touches) itemAt(found).exptime = exptime
+      if (touches) countAt(itemAt(found), AT_TOUCH)
+      else countHit(itemAt(found))
       bump(itemAt(found))
       close()
       count(touches ? CMD_TOUCH : CMD_GET)
-      count(touches ? TOUCH_HITS : GET_HITS)
     }
     at = start + length
   }

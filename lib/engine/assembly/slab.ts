@@ -6,9 +6,13 @@
 import { classCount, evictions, PAGE_LOCK, pageLimit, pages, PAGES_USED, pageSize, pagesMax } from './layout'
 import { lock, tryLock, unlock } from './locks'
 import { ACTIVE, FETCHED, FREE, Item, itemAt, sizeOf, TOMBSTONE } from './item'
-import { classAt, COLD, HOT, linkHead, listCount, listTail, SlabClass, unlinkList, WARM } from './lru'
+import {
+  addFigure, CLASS_EVICTED_ACTIVE, CLASS_EVICTED_UNFETCHED, CLASS_EXPIRED_UNFETCHED, CLASS_RECLAIMED, classAt, COLD, DIRECT_RECLAIMS,
+  EVICTED, EVICTED_NONZERO, EVICTED_TIME, HOT, linkHead, listCount, listTail, MEM_REQUESTED, MOVES_TO_COLD, MOVES_TO_WARM,
+  MOVES_WITHIN, OUT_OF_MEMORY, setFigure, SlabClass, unlinkList, WARM
+} from './lru'
 import { remove, stripeOf } from './table'
-import { isExpired, isFlushed } from './clock'
+import { isExpired, isFlushed, now } from './clock'
 import {
   BYTES, count, countBy, CURR_ITEMS, EVICTED_ACTIVE, EVICTED_UNFETCHED, EVICTIONS, EXPIRED_UNFETCHED, RECLAIMED,
   TOMBSTONES
@@ -47,7 +51,11 @@ export function allocate(size: u32): u32 {
   lock(guard)
   let address = take(slabs)
   if (!address && addPage(slabs)) address = take(slabs)
-  if (!address && evictions) address = makeRoom(index)
+  if (!address && evictions) {
+    address = makeRoom(index)
+    if (address) addFigure(index, DIRECT_RECLAIMS, 1)
+  }
+  if (!address) addFigure(index, OUT_OF_MEMORY, 1)
   unlock(guard)
   if (address) {
     const item = itemAt(address)
@@ -71,17 +79,28 @@ export function enlist(address: u32): void {
   const guard = changetype<u32>(classAt(itemAt(address).slabClass))
   lock(guard)
   linkHead(address, HOT)
+  addFigure(itemAt(address).slabClass, MEM_REQUESTED, sizeOf(address))
   unlock(guard)
 }
 
 /** Takes an item that is out of the hash table off its list and frees it. */
 export function discard(address: u32): void {
+  const size = sizeOf(address)
   uncount(itemAt(address))
   const slabs = classAt(itemAt(address).slabClass)
   const guard = changetype<u32>(slabs)
   lock(guard)
+  addFigure(itemAt(address).slabClass, MEM_REQUESTED, -<i64>size)
   unlinkList(address)
   push(slabs, address)
+  unlock(guard)
+}
+
+/** A linked item became so many bytes larger, in its place. */
+export function resized(item: Item, by: i64): void {
+  const guard = changetype<u32>(classAt(item.slabClass))
+  lock(guard)
+  addFigure(item.slabClass, MEM_REQUESTED, by)
   unlock(guard)
 }
 
@@ -178,28 +197,48 @@ function settle(address: u32, item: Item, list: u32, forced: bool): bool {
   const tombstone = (bits & TOMBSTONE) != 0
   if (!tombstone && (isExpired(item) || isFlushed(item))) {
     count(RECLAIMED)
-    if (!(bits & FETCHED)) count(EXPIRED_UNFETCHED)
+    addFigure(item.slabClass, CLASS_RECLAIMED, 1)
+    if (!(bits & FETCHED)) {
+      count(EXPIRED_UNFETCHED)
+      addFigure(item.slabClass, CLASS_EXPIRED_UNFETCHED, 1)
+    }
     drop(address, item)
     return true
   }
   if (!forced) {
     if (bits & ACTIVE) {
       item.bits = bits & ~ACTIVE
+      addFigure(item.slabClass, list == WARM ? MOVES_WITHIN : MOVES_TO_WARM, 1)
       move(address, WARM)
       return false
     }
     if (list != COLD) {
+      addFigure(item.slabClass, MOVES_TO_COLD, 1)
       move(address, COLD)
       return false
     }
   }
   if (!tombstone) {
-    count(EVICTIONS)
-    if (!(bits & FETCHED)) count(EVICTED_UNFETCHED)
-    if (bits & ACTIVE) count(EVICTED_ACTIVE)
+    noteEviction(item)
   }
   drop(address, item)
   return true
+}
+
+function noteEviction(item: Item): void {
+  const index = item.slabClass
+  count(EVICTIONS)
+  addFigure(index, EVICTED, 1)
+  setFigure(index, EVICTED_TIME, now - item.time)
+  if (item.exptime) addFigure(index, EVICTED_NONZERO, 1)
+  if (!(item.bits & FETCHED)) {
+    count(EVICTED_UNFETCHED)
+    addFigure(index, CLASS_EVICTED_UNFETCHED, 1)
+  }
+  if (item.bits & ACTIVE) {
+    count(EVICTED_ACTIVE)
+    addFigure(index, CLASS_EVICTED_ACTIVE, 1)
+  }
 }
 
 function move(address: u32, list: u32): void {
@@ -208,6 +247,7 @@ function move(address: u32, list: u32): void {
 }
 
 function drop(address: u32, item: Item): void {
+  addFigure(item.slabClass, MEM_REQUESTED, -<i64>sizeOf(address))
   uncount(item)
   remove(address)
   unlinkList(address)

@@ -3,7 +3,8 @@
  * negative in one thread (an item stored by one and deleted by another); the sum is right.
  * Append only, in the order of COUNTER_NAMES in lib/engine/engine.ts.
  */
-import { counters } from './layout'
+import { classCounters, counters } from './layout'
+import { Item, LIST_MASK, LIST_SHIFT } from './item'
 
 export const CMD_GET: u32 = 0
 export const CMD_SET: u32 = 1
@@ -45,4 +46,29 @@ export function count(counter: u32): void {
 export function countBy(counter: u32, by: i64): void {
   const address = counters + (counter << 3)
   store<i64>(address, load<i64>(address) + by)
+}
+
+// Hits are counted where the item lies: by slab class, reads by list as well (`stats slabs`, `stats items`). Their sums are
+// what `stats` says. In the order of CLASS_COUNTERS in lib/engine/engine.ts.
+const AT_HITS: u32 = 0
+export const AT_SET: u32 = 4
+export const AT_DELETE: u32 = 5
+export const AT_INCR: u32 = 6
+export const AT_DECR: u32 = 7
+export const AT_CAS_HIT: u32 = 8
+export const AT_CAS_BAD: u32 = 9
+export const AT_TOUCH: u32 = 10
+
+// @ts-ignore: decorator
+@inline
+export function countAt(item: Item, counter: u32): void {
+  const address = classCounters + (<u32>item.slabClass << 7) + (counter << 3)
+  store<u64>(address, load<u64>(address) + 1)
+}
+
+/** A read found this item. */
+// @ts-ignore: decorator
+@inline
+export function countHit(item: Item): void {
+  countAt(item, AT_HITS + ((<u32>(item.bits & LIST_MASK)) >> LIST_SHIFT))
 }

@@ -9,7 +9,7 @@ import { allocate, free } from './slab'
 import { expiresAt } from './clock'
 import { noreply, reply, setNoreply, writeNumber } from './reply'
 import { currentSlot } from './route'
-import { CAS_BADVAL, CAS_HITS, CAS_MISSES, CMD_SET, count, STORE_NO_MEMORY, STORE_TOO_LARGE } from './stats'
+import { AT_CAS_BAD, AT_CAS_HIT, AT_SET, CAS_MISSES, count, countAt, STORE_NO_MEMORY, STORE_TOO_LARGE } from './stats'
 import {
   lastIsNoreply, number, parseInt32, parseLooseSigned, parseLooseUnsigned, parseUnsigned, token, tokenCount, tokenize,
   tokenLength
@@ -59,8 +59,8 @@ export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
   }
   const address = tooLarge ? 0 : allocate(HEADER + keyLength + bytes + 2)
   if (!address) return dropValue(verb, line, next, bytes, tooLarge, key, keyLength)
-  count(CMD_SET)
   const item = itemAt(address)
+  countAt(item, AT_SET)
   item.keyLength = <u8>keyLength
   item.flags = flags
   item.exptime = expiresAt(exptime)
@@ -189,10 +189,10 @@ function compareAndSet(address: u32, item: Item): bool {
     return false
   }
   if (casEnabled && item.version != 0 && item.version == casOf(found)) {
-    count(CAS_HITS)
+    countAt(itemAt(found), AT_CAS_HIT)
     return keep(address)
   }
-  count(CAS_BADVAL)
+  countAt(itemAt(found), AT_CAS_BAD)
   reply('EXISTS')
   return false
 }
