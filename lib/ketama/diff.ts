@@ -12,6 +12,14 @@ export interface Arc {
   share: number
 }
 
+/** The same arcs as columns, for rings of many servers: `before` and `after` are indexes of the servers of each ring. */
+export interface ArcColumns {
+  readonly from: Uint32Array
+  readonly to: Uint32Array
+  readonly before: Uint16Array
+  readonly after: Uint16Array
+}
+
 export interface Side {
   readonly servers: readonly RingServer[]
   points(): Points
@@ -24,33 +32,50 @@ const CIRCLE = 2 ** 32
  *   after    ......B...D..........C....      the next point of either list ends a piece; its owners are the owners of
  *                      ^^^^                  the first points at or after it, the wrapped first ones past the last
  */
-export function diffRings(before: Side, after: Side): Arc[] {
+export function diffColumns(before: Side, after: Side): ArcColumns {
   const [old, now] = [before.points(), after.points()]
+  const [oldEnd, newEnd] = [old.values.length, now.values.length]
   const sameAs = matchServers(before.servers, after.servers)
-  const arcs: Arc[] = []
-  let [i, j] = [0, 0]
-  let from = Math.max(old.values.at(-1)!, now.values.at(-1)!)
-  while (i < old.values.length || j < now.values.length) {
-    const left = i < old.values.length ? old.values[i]! : CIRCLE
-    const right = j < now.values.length ? now.values[j]! : CIRCLE
-    const to = Math.min(left, right)
-    const oldOwner = old.owners[left === CIRCLE ? 0 : i]!
-    const newOwner = now.owners[right === CIRCLE ? 0 : j]!
+  const from = new Uint32Array(oldEnd + newEnd)
+  const to = new Uint32Array(oldEnd + newEnd)
+  const oldOwners = new Uint16Array(oldEnd + newEnd)
+  const newOwners = new Uint16Array(oldEnd + newEnd)
+  let [count, i, j] = [0, 0, 0]
+  let start = Math.max(old.values[oldEnd - 1]!, now.values[newEnd - 1]!)
+  while (i < oldEnd || j < newEnd) {
+    const end = Math.min(i < oldEnd ? old.values[i]! : CIRCLE, j < newEnd ? now.values[j]! : CIRCLE)
+    const oldOwner = old.owners[i < oldEnd ? i : 0]!
+    const newOwner = now.owners[j < newEnd ? j : 0]!
     if (sameAs[newOwner] !== oldOwner) {
-      add(arcs, from, to, before.servers[oldOwner]!, after.servers[newOwner]!)
+      const last = count - 1
+      if (count > 0 && to[last] === start && oldOwners[last] === oldOwner && newOwners[last] === newOwner)
+        to[last] = end
+      else {
+        from[count] = start
+        to[count] = end
+        oldOwners[count] = oldOwner
+        newOwners[count] = newOwner
+        count++
+      }
     }
-    while (i < old.values.length && old.values[i] === to) i++
-    while (j < now.values.length && now.values[j] === to) j++
-    from = to
+    while (i < oldEnd && old.values[i] === end) i++
+    while (j < newEnd && now.values[j] === end) j++
+    start = end
   }
-  return arcs
+  const cut = { from: from.subarray(0, count), to: to.subarray(0, count) }
+  return { ...cut, before: oldOwners.subarray(0, count), after: newOwners.subarray(0, count) }
 }
 
-function add(arcs: Arc[], from: number, to: number, before: RingServer, after: RingServer): void {
-  const share = (from < to ? to - from : to - from + CIRCLE) / CIRCLE
-  const last = arcs.length > 0 ? arcs[arcs.length - 1]! : null
-  if (last !== null && last.to === from && last.before === before && last.after === after) {
-    last.to = to
-    last.share += share
-  } else arcs.push({ from, to, before, after, share })
+/** Part of the circle of (from, to], 0..1. */
+export const arcShare = (from: number, to: number): number => (from < to ? to - from : to - from + CIRCLE) / CIRCLE
+
+export function diffArcs(before: Side, after: Side): Arc[] {
+  const columns = diffColumns(before, after)
+  const arcs = new Array<Arc>(columns.to.length)
+  for (let i = 0; i < arcs.length; i++) {
+    const [from, to] = [columns.from[i]!, columns.to[i]!]
+    const [old, now] = [before.servers[columns.before[i]!]!, after.servers[columns.after[i]!]!]
+    arcs[i] = { from, to, before: old, after: now, share: arcShare(from, to) }
+  }
+  return arcs
 }

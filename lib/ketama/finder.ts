@@ -20,15 +20,15 @@ export class Finder {
     this.#owners[owners.length] = owners[0]!
     let bits = 1
     while (bits < 20 && 2 ** bits < values.length) bits++
-    this.#shift = 32 - bits
-    this.#starts = new Uint32Array(2 ** bits + 1)
-    let point = 0
-    for (let bucket = 0; bucket < 2 ** bits; bucket++) {
-      const start = bucket * 2 ** this.#shift
-      while (point < values.length && values[point]! < start) point++
-      this.#starts[bucket] = point
+    const shift = 32 - bits
+    const starts = new Uint32Array(2 ** bits + 1).fill(values.length)
+    let filled = 0 // buckets that know their first point
+    for (let point = 0; point < values.length; point++) {
+      const bucket = values[point]! >>> shift
+      while (filled <= bucket) starts[filled++] = point
     }
-    this.#starts[2 ** bits] = values.length
+    this.#shift = shift
+    this.#starts = starts
   }
 
   /** Index of the server that owns a position. */

@@ -1,6 +1,6 @@
 /** `continuum-cache/ketama`: rings as values. Needs nothing but the language, so it also runs in a browser. */
 export { DIALECTS, type Dialect, isDialect, MD5_DIALECTS, rulesOf } from './dialects.js'
-export type { Arc } from './diff.js'
+export { type Arc, type ArcColumns, arcShare } from './diff.js'
 export { RingError, type RingErrorCode } from './errors.js'
 export type { Points } from './points.js'
 export { Ring, type RingOptions } from './ring.js'

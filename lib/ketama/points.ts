@@ -89,9 +89,9 @@ function unpack(packed: Float64Array, ranked: Uint16Array): Points {
   const values = new Uint32Array(packed.length)
   const owners = new Uint16Array(packed.length)
   for (let i = 0; i < packed.length; i++) {
-    const value = Math.floor(packed[i]! / 65536)
-    values[i] = value
-    owners[i] = server[packed[i]! - value * 65536]!
+    const both = packed[i]!
+    values[i] = both / 65536 // cut to a whole number
+    owners[i] = server[both % 65536]!
   }
   return { values, owners }
 }

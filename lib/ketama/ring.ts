@@ -4,7 +4,7 @@
  *        values[i-1] < position <= values[i]   ->   owners[i]        past the last point: owners[0]
  */
 import { type Dialect, isDialect, rulesOf } from './dialects.js'
-import { type Arc, diffRings } from './diff.js'
+import { type Arc, type ArcColumns, diffArcs, diffColumns } from './diff.js'
 import { RingError } from './errors.js'
 import { Finder } from './finder.js'
 import { buildPoints, type Points, search } from './points.js'
@@ -149,19 +149,28 @@ export class Ring<Server extends RingServer = RingServer> {
    * no name, host and port. Throws NOT_COMPARABLE if the two do not put a key at the same position.
    */
   diff(other: Ring): Arc[] {
-    if (!this.comparesTo(other)) {
-      throw new RingError(
-        'NOT_COMPARABLE',
-        `"${this.dialect}" and "${other.dialect}" put a key at different positions: compare owners key by key`,
-      )
-    }
-    return diffRings(this, other)
+    this.#mustCompareTo(other)
+    return diffArcs(this, other)
+  }
+
+  /** The arcs of `diff` as columns, without an object for each. */
+  diffColumns(other: Ring): ArcColumns {
+    this.#mustCompareTo(other)
+    return diffColumns(this, other)
   }
 
   /** Whether both put every key at the same position, so that `diff` can tell arcs. */
   comparesTo(other: Ring): boolean {
     if (this.#ranked || other.#ranked) return false
     return this.#keyHash === other.#keyHash && this.relationTag === other.relationTag
+  }
+
+  #mustCompareTo(other: Ring): void {
+    if (this.comparesTo(other)) return
+    throw new RingError(
+      'NOT_COMPARABLE',
+      `"${this.dialect}" and "${other.dialect}" put a key at different positions: compare owners key by key`,
+    )
   }
 
   #specialLookup(tagged: Tagged | null, ownHash: boolean): ((key: Key) => number) | null {
