@@ -38,7 +38,7 @@ const libmemcached: DialectRules = { ...ketama, single: 'no hashing' }
 
 /** 100 points of one hash each, until a weight above 1 turns weighting on; the hash of the keys stays. */
 const libmemcachedPlain = (part: Pick<DialectRules, 'layout' | 'key'>, label = labels.shortLabel): DialectRules => ({
-  ...{ ...libmemcached, ...part, label, count: fixed, points: 100 },
+  ...{ ...libmemcached, ...part, label, count: fixed, points: 100, weighted: false },
   ifWeighted: { ...libmemcached, label, key: part.key },
 })
 const byOneAtATime = { layout: oneOf(oneAtATime), key: keys.oneAtATimeKey }

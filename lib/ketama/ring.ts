@@ -36,6 +36,8 @@ export class Ring<Server extends RingServer = RingServer> {
   readonly dialect: Dialect
   readonly pointsPerServer: number
   readonly relationTag: string | null
+  /** Whether the weights of the servers count. */
+  readonly weighted: boolean
   readonly #rules: DialectRules
   readonly #points: Points
   readonly #hash: (key: Key) => number
@@ -60,6 +62,7 @@ export class Ring<Server extends RingServer = RingServer> {
     this.dialect = dialect
     this.pointsPerServer = pointsPerServer
     this.relationTag = relationTag ?? null
+    this.weighted = rules.weighted
     this.#rules = rules
     const tagged = relationTag === undefined ? null : tagReader(relationTag)
     this.#keyHash = keyHash ?? (rules.kind === 'wide' ? wideKey : rules.key)
