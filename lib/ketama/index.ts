@@ -2,7 +2,7 @@
 export { DIALECTS, type Dialect, isDialect, MD5_DIALECTS, rulesOf } from './dialects.js'
 export { type Arc, type ArcColumns, arcShare } from './diff.js'
 export { RingError, type RingErrorCode } from './errors.js'
-export type { Points } from './points.js'
+export { POINTS_MAX, type Points } from './points.js'
 export { Ring, type RingOptions } from './ring.js'
 export type { DialectRules, Ties } from './rules.js'
 export { fullLabel, matchServers, type RingServer, serverText } from './server.js'
