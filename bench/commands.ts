@@ -13,6 +13,7 @@ export function benchCommand(): Command {
     .description('experiments and measurements, see bench/README.md')
     .addCommand(scaleOutCommand())
     .addCommand(memoryCommand())
+    .addCommand(ringCommand())
 }
 
 interface ScaleOutValues {
@@ -78,6 +79,22 @@ function memoryCommand(): Command {
         process.exitCode = report.withinPromise ? 0 : 1
       },
     )
+}
+
+function ringCommand(): Command {
+  return new Command('ring')
+    .description('look-ups beside npm hashring, and how long rings and their differences take')
+    .option('--servers <n>', 'servers of the ring that is looked up in', whole(2), 10)
+    .option('--large <n>', 'servers of the ring that is built and compared', whole(2), 1000)
+    .option('--keys <n>', 'keys looked up in each round', whole(1000), 100_000)
+    .option('--rounds <n>', 'rounds; the best counts', whole(1), 15)
+    .option('--json', 'print the numbers as JSON')
+    .action(async ({ json, ...options }: Record<'servers' | 'large' | 'keys' | 'rounds', number> & { json?: true }) => {
+      const { ringText, runRing } = await import('./ring.js')
+      const report = await runRing(options)
+      say(json ? JSON.stringify(report) : ringText(report))
+      process.exitCode = report.withinPromise ? 0 : 1
+    })
 }
 
 function whole(least: number): (text: string) => number {

@@ -1,6 +1,6 @@
 /** `continuum coordinator`: serves the embedded topology store and runs the controller. */
 import type { Command } from 'commander'
-import { DIALECTS, isDialect } from '../ketama/index.js'
+import { isDialect, MD5_DIALECTS } from '../ketama/index.js'
 import { DamagedFile } from '../tier/atomic-file.js'
 import { Coordinator } from '../tier/coordinator.js'
 import { DiskFile } from '../tier/embedded-file.js'
@@ -75,7 +75,10 @@ function openCoordinator(
 }
 
 function firstTopology({ tier, dialect, points, replicas }: CoordinatorValues): Topology {
-  if (!isDialect(dialect)) throw new Sentence(`--dialect ${dialect}: unknown, give one of ${DIALECTS.join(', ')}`)
+  if (!isDialect(dialect) || !MD5_DIALECTS.includes(dialect)) {
+    const why = isDialect(dialect) ? 'a tier routes by md5 only' : 'unknown'
+    throw new Sentence(`--dialect ${dialect}: ${why}, give one of ${MD5_DIALECTS.join(', ')}`)
+  }
   if (replicas !== '1') throw new Sentence(`--replicas ${replicas}: only 1 is supported yet`)
   const pointsPerServer = Number(points)
   if (

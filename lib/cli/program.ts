@@ -7,6 +7,7 @@ import { Command, CommanderError, Option } from 'commander'
 import { DamagedFile } from '../tier/atomic-file.js'
 import { coordinatorCommand } from './coordinator.js'
 import { complain, Sentence } from './output.js'
+import { ringCommand } from './ring.js'
 import { serverCommand } from './server.js'
 import { tierCommand } from './tier.js'
 import { upCommand } from './up.js'
@@ -38,6 +39,7 @@ function createProgram(): Command {
   coordinatorCommand(program.command('coordinator'))
   upCommand(program.command('up'))
   tierCommand(program.command('tier'))
+  ringCommand(program.command('ring'))
   for (const name of ['server', 'coordinator', 'up']) {
     const hidden = new Option('--with-parent', 'end when stdin closes').hideHelp()
     program.commands.find(command => command.name() === name)?.addOption(hidden)

@@ -6,6 +6,10 @@ export type RingErrorCode =
   | 'BAD_WEIGHT'
   | 'DUPLICATE_SERVER'
   | 'BAD_POINTS'
+  | 'BAD_KEY'
+  | 'BAD_TAG'
+  | 'NOT_A_RING'
+  | 'NOT_COMPARABLE'
 
 export class RingError extends Error {
   readonly code: RingErrorCode

@@ -4,7 +4,7 @@
  *
  *   wishes (changes: queued) --controller--> a new generation (changes: running) --all takers settled--> retired (changes: done)
  */
-import type { Dialect } from '../ketama/index.js'
+import { type Dialect, POINTS_MAX } from '../ketama/index.js'
 
 export type NodeState = 'joining' | 'up' | 'away' | 'returning' | 'draining' | 'gone'
 
@@ -63,6 +63,10 @@ export interface Topology {
 
 /** Bounds of a document; what is over them is refused with a sentence or, for finished changes, forgotten. */
 export const WEIGHT_MAX = 1_000_000
+/** In the dialect `continuum` a weight is a number of points, and a full tier must stay below the 2^24 of a ring. */
+export function weightMax({ dialect, pointsPerServer }: Pick<Topology, 'dialect' | 'pointsPerServer'>): number {
+  return dialect === 'continuum' ? Math.floor(POINTS_MAX / (NODES_MAX * pointsPerServer)) : WEIGHT_MAX
+}
 export const CHANGES_KEPT_MAX = 100
 export const NODES_MAX = 1000
 /** Route tables name owners in 16 bits. */

@@ -3,7 +3,7 @@
  * by the rest of lib/tier without looking again. Pure; knows no files and no links.
  */
 import { z } from 'zod'
-import { DIALECTS, type Dialect } from '../ketama/index.js'
+import { type Dialect, MD5_DIALECTS } from '../ketama/index.js'
 import { EPOCH_MAX, NODE_NUMBER_MAX, NODES_MAX, type Topology, WEIGHT_MAX } from './topology.js'
 
 const port = z.number().int().min(0).max(65_535)
@@ -52,7 +52,7 @@ const change = z.object({
 const topologyShape = z.object({
   format: z.literal(1),
   tier: z.string().min(1).max(100),
-  dialect: z.enum(DIALECTS as unknown as [Dialect, ...Dialect[]]),
+  dialect: z.enum(MD5_DIALECTS as unknown as [Dialect, ...Dialect[]]),
   pointsPerServer: z.number().int().min(4).max(10_000),
   epoch,
   nodes: z.array(tierNode).max(NODES_MAX),

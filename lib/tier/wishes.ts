@@ -14,7 +14,7 @@ import {
   type TierNode,
   type Topology,
   unfinishedChanges,
-  WEIGHT_MAX,
+  weightMax,
 } from './topology.js'
 import { NODE_ID_PATTERN } from './validate.js'
 
@@ -71,11 +71,18 @@ function whyRefused(topology: Topology, self: Registration): string | null {
   if (twin && (inSomeRing(topology, twin.number) || unfinishedChanges(topology, twin.id).length > 0)) {
     return `${address} is already the address of node "${twin.id}"`
   }
-  if (known) return null
+  const heavy = weightRefused(topology, self.weight)
+  if (heavy !== null || known) return heavy
   if (topology.nodes.length >= NODES_MAX)
     return `the tier has ${NODES_MAX} nodes already, which is as many as it can list`
   const full = topology.nodes.some(node => node.number >= NODE_NUMBER_MAX)
   return full ? `the tier has given out all ${NODE_NUMBER_MAX} node numbers` : null
+}
+
+function weightRefused(topology: Topology, weight: number): string | null {
+  const most = weightMax(topology)
+  if (Number.isInteger(weight) && weight >= 0 && weight <= most) return null
+  return `weight ${weight} must be a whole number from 0 to ${most}`
 }
 
 export function idSentence(id: string): string {
@@ -88,9 +95,8 @@ export function withDrain(topology: Topology, id: string): Outcome<{ change: num
 
 /** Weight 0 is a drain. */
 export function withReweight(topology: Topology, id: string, weight: number): Outcome<{ change: number }> {
-  if (!Number.isInteger(weight) || weight < 0 || weight > WEIGHT_MAX) {
-    return { ok: false, sentence: `weight ${weight} must be a whole number from 0 to ${WEIGHT_MAX}` }
-  }
+  const refused = weightRefused(topology, weight)
+  if (refused !== null) return { ok: false, sentence: refused }
   return withWish(topology, id, weight)
 }
 

@@ -126,6 +126,11 @@ t.test('wishes that cannot be', async t => {
   t.equal(sentence(withReweight(tier, 'a', 1)), 'node "a" has weight 1 already')
   t.equal(sentence(withReweight(tier, 'a', 1.5)), 'weight 1.5 must be a whole number from 0 to 1000000')
   t.equal(sentence(withReweight(tier, 'a', -1)), 'weight -1 must be a whole number from 0 to 1000000')
+  t.equal(
+    sentence(withReweight({ ...tier, dialect: 'continuum' }, 'a', 105)),
+    'weight 105 must be a whole number from 0 to 104',
+    'where weights are numbers of points, a tier stays below what a ring can hold',
+  )
   const twice = withDrain(tier, 'a')
   t.equal(
     sentence(twice.ok ? withDrain(twice.topology!, 'a') : twice),
