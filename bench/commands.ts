@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
+import { loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
 
 /** All experiments; bin/ attaches it to the program. */
@@ -13,6 +14,7 @@ export function benchCommand(): Command {
     .description('experiments and measurements, see bench/README.md')
     .addCommand(scaleOutCommand())
     .addCommand(memoryCommand())
+    .addCommand(loadCommand())
 }
 
 interface ScaleOutValues {

@@ -14,6 +14,12 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
+/** Killed when this process ends, on whatever way, unless it has ended before. */
+export function endsWithUs(child: ChildProcess): void {
+  running.add(child)
+  child.on('close', () => running.delete(child))
+}
+
 export class Process {
   readonly #child: ChildProcess
   readonly #name: string
