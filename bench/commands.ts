@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
-import { loadCommand } from './speed/commands.js'
+import { compareCommand, loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
 
 /** All experiments; bin/ attaches it to the program. */
@@ -15,6 +15,7 @@ export function benchCommand(): Command {
     .addCommand(scaleOutCommand())
     .addCommand(memoryCommand())
     .addCommand(loadCommand())
+    .addCommand(compareCommand())
 }
 
 interface ScaleOutValues {

@@ -19,6 +19,7 @@ interface TrafficValues {
   warmUp: number
   processes: number
   rate: number
+  requests: number
   verify: boolean
   loop: LoadOptions['loop']
   seed: number
@@ -28,7 +29,6 @@ interface TrafficValues {
 interface LoadValues extends TrafficValues {
   workload: string
   target: string
-  requests: number
   serverPid: number[]
   core?: number
 }
@@ -49,6 +49,7 @@ function trafficOptions(command: Command): Command {
     .option('--warm-up <seconds>', 'load before that', seconds, 1)
     .option('--processes <n>', 'processes of the load', whole(1), 1)
     .option('--rate <n>', 'open loop: requests a second, whatever the answers do; 0: closed loop', whole(0), 0)
+    .option('--requests <n>', 'measure that many requests instead of a duration', whole(1), 0)
     .option('--no-verify', 'read values without checking their bytes')
     .addOption(new Option('--loop <name>', 'loop of the load').choices(['auto', 'net', 'epoll']).default('auto'))
     .option('--seed <n>', 'what decides keys, sizes and values', whole(0), 1)
@@ -60,7 +61,6 @@ export function loadCommand(): Command {
     .description('load for one server that speaks memcached; every value that comes back is checked')
     .option('--target <host:port>', 'the server', '127.0.0.1:11211')
     .option('--workload <name|file>', 'a file of bench/workloads, or one of your own', 'connections-50')
-    .option('--requests <n>', 'measure that many requests instead of a duration', whole(1), 0)
     .option('--server-pid <pid>', 'read the processor time of this process; repeat for more', several, [])
     .option('--core <n>', 'keep the load on this processor core', whole(0))
     .action(async (values: LoadValues) => {
@@ -87,6 +87,58 @@ export function loadCommand(): Command {
     })
 }
 
+interface CompareValues extends TrafficValues {
+  workload: string[]
+  peer: string[]
+  ours: string
+  rounds: number
+  serverCore: number
+  loadCore: number
+  out: string
+}
+
+const DEFAULT_PEER = 'memcached -t 1 -p {port} -l 127.0.0.1'
+
+export function compareCommand(): Command {
+  return trafficOptions(new Command('compare'))
+    .description('our server and others under the same load, alternately, each on one core; ratios with their spread')
+    .option('--workload <name|file>', 'repeat for more (default: all of bench/workloads)', texts, [])
+    .option('--peer <command>', `how a peer starts, with {port}; repeat for more (default: ${DEFAULT_PEER})`, texts, [])
+    .option('--ours <flags>', 'flags for continuum server', '')
+    .option('--rounds <n>', 'measurements of each server', whole(1), 5)
+    .option('--server-core <n>', 'processor core of the servers', whole(0), 0)
+    .option('--load-core <n>', 'processor core of the load', whole(0), 1)
+    .option('--out <dir>', 'where the chart and the numbers go', 'bench/results')
+    .action(async (values: CompareValues) => {
+      const [{ readWorkload, workloadNames }, { compare }, { compareText }, { parseTemplate }, { writeResults }] =
+        await Promise.all([
+          import('./workload.js'),
+          import('./compare.js'),
+          import('./speed-report.js'),
+          import('./template.js'),
+          import('./results.js'),
+        ])
+      const { warmUp, duration, processes, seed, requests, rate, verify, loop, ours, rounds } = values
+      const { serverCore, loadCore, out, json } = values
+      if (requests > 0 && rate > 0) throw new Sentence(`--rate ${rate}: an open loop is measured by --duration`)
+      if (serverCore === loadCore) throw new Sentence(`--load-core ${loadCore}: the servers run on that core`)
+      const names = values.workload.length > 0 ? values.workload : workloadNames()
+      const peers = values.peer.length > 0 ? values.peer : [DEFAULT_PEER]
+      const report = await compare({
+        ...{ processes, seed, requests, rate, verify, loop, ours, rounds },
+        workloads: names.map(name => readWorkload(name, changesOf(values))),
+        peers: peers.map(parseTemplate),
+        warmUpMs: warmUp * 1000,
+        durationMs: duration * 1000,
+        cores: { server: serverCore, load: loadCore },
+        say: line => void process.stderr.write(`${line}\n`),
+      })
+      say(json ? JSON.stringify(report) : compareText(report))
+      process.stderr.write(`${writeResults(report, out).join('\n')}\n`)
+      process.exitCode = report.isRight ? 0 : 1
+    })
+}
+
 function changesOf(values: TrafficValues): Partial<Workload> {
   const { connections, inFlight, multiGet, keys, keyOrder, valueSize, readShare, protocol, fill } = values
   return { connections, inFlight, multiGet, keys, keyOrder, valueSize, readShare, protocol, fill }
@@ -104,6 +156,10 @@ function whole(least: number): (text: string) => number {
     if (!(number >= least)) throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`)
     return number
   }
+}
+
+function texts(text: string, before: string[]): string[] {
+  return [...before, text]
 }
 
 function several(text: string, before: number[]): number[] {

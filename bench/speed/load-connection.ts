@@ -231,7 +231,7 @@ export class LoadConnection implements ConnectionHandler, ReplyEvents {
 
   onLine(at: number, length: number): void {
     const { memory, tally, keys } = this.#traffic
-    if (this.#underWay === 0) throw new BadReply(`"${this.#text(at, length)}" answers nothing`)
+    if (this.#underWay === 0) throw new BadReply(`${this.#text(at, length)} answers nothing`)
     const kind = this.#kinds[this.#head]!
     const first = memory[at]
     if (
