@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
+import { compareCommand, loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
 
 /** All experiments; bin/ attaches it to the program. */
@@ -14,6 +15,8 @@ export function benchCommand(): Command {
     .addCommand(scaleOutCommand())
     .addCommand(memoryCommand())
     .addCommand(ringCommand())
+    .addCommand(loadCommand())
+    .addCommand(compareCommand())
 }
 
 interface ScaleOutValues {

@@ -14,12 +14,20 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
+/** Killed when this process ends, on whatever way, unless it has ended before. */
+export function endsWithUs(child: ChildProcess): void {
+  running.add(child)
+  child.on('close', () => running.delete(child))
+}
+
 export class Process {
   readonly #child: ChildProcess
   readonly #name: string
   readonly #ended: Promise<void>
   #output = ''
   #stopping = false
+  /** Somebody waits for it to be ready, and is told why it will not be. */
+  #awaited = false
 
   constructor(name: string, command: string, args: string[]) {
     this.#name = name
@@ -38,7 +46,8 @@ export class Process {
       })
       child.on('close', (code, signal) => {
         running.delete(child)
-        if (!this.#stopping) process.stderr.write(`${name} ended (${signal ?? code}): ${this.#output.trim()}\n`)
+        if (!this.#stopping && !this.#awaited)
+          process.stderr.write(`${name} ended (${signal ?? code}): ${this.#output.trim()}\n`)
         resolve()
       })
     })
@@ -47,7 +56,12 @@ export class Process {
   /** The program's own command line; resolves with what its ready line says. */
   static async continuum(name: string, args: string[]): Promise<[Process, Record<string, unknown>]> {
     const child = new Process(name, process.execPath, [CONTINUUM, ...args, '--json-ready'])
-    return [child, JSON.parse(await child.#line(/^\{.*\}$/m)) as Record<string, unknown>]
+    return [child, await child.ready()]
+  }
+
+  /** What the ready line of `--json-ready` says. */
+  async ready(): Promise<Record<string, unknown>> {
+    return JSON.parse(await this.#line(/^\{.*\}$/m)) as Record<string, unknown>
   }
 
   get pid(): number {
@@ -64,11 +78,13 @@ export class Process {
   }
 
   #line(pattern: RegExp): Promise<string> {
+    this.#awaited = true
     return new Promise((resolve, reject) => {
       const look = () => {
         const match = pattern.exec(this.#output)
         if (!match) return
         this.#child.stdout?.off('data', look)
+        this.#awaited = false
         resolve(match[0])
       }
       this.#child.stdout?.on('data', look)
@@ -79,6 +95,7 @@ export class Process {
 
   /** Resolves when somebody listens there. */
   async listens(port: number): Promise<void> {
+    this.#awaited = true
     let isOver = false
     this.#ended.then(() => {
       isOver = true
@@ -87,6 +104,7 @@ export class Process {
       if (isOver) throw new Error(`${this.#name} ended before it listened: ${this.#output.trim()}`)
       await new Promise(resolve => setTimeout(resolve, 20))
     }
+    this.#awaited = false
   }
 }
 

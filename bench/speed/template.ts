@@ -1,0 +1,67 @@
+/**
+ * How a peer is started, as one line of text with places to fill in: {port}, {memory} (-m of the workload), {backend} (port of a
+ * memcached that a router stands in front of) and {config:<file>}, a file in which the same places are filled in. Pure but for
+ * reading and writing that file. No shell: words are split at spaces, quotes hold them together.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { Sentence } from '../../lib/cli/output.js'
+
+export interface Template {
+  text: string
+  words: string[]
+  name: string
+  isRouter: boolean
+}
+
+export interface Places {
+  port: number
+  memory: number
+  backend: number
+  /** Where filled-in files go. */
+  directory: string
+}
+
+const CONFIG = /^\{config:(.+)\}$/
+
+export function parseTemplate(text: string): Template {
+  const words = [...text.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, one, two, three]) => one ?? two ?? three ?? '')
+  const configs = words.flatMap(word => CONFIG.exec(word)?.[1] ?? [])
+  for (const file of configs) if (!existsSync(file)) throw new Sentence(`--peer "${text}": there is no file ${file}`)
+  const all = [...words, ...configs.map(file => readFileSync(file, 'utf8'))].join(' ')
+  if (words.length === 0 || !all.includes('{port}')) {
+    throw new Sentence(`--peer "${text}": it must say where {port} goes, the server is told a free one`)
+  }
+  const [unknown] =
+    words
+      .filter(word => !CONFIG.test(word))
+      .join(' ')
+      .match(/\{(?!port\}|memory\}|backend\})[^}]*\}/) ?? []
+  if (unknown)
+    throw new Sentence(`--peer "${text}": ${unknown} is none of {port}, {memory}, {backend}, {config:<file>}`)
+  return { text, words, name: basename(words[0]!), isRouter: all.includes('{backend}') }
+}
+
+/** The command. memcached gets what it needs here if the template does not say it: the workload's memory, a user. */
+export function fillIn({ words, name }: Template, places: Places): string[] {
+  const filled = words.map(word => {
+    const file = CONFIG.exec(word)?.[1]
+    if (file === undefined) return replaced(word, places)
+    mkdirSync(places.directory, { recursive: true })
+    const path = join(places.directory, basename(file))
+    writeFileSync(path, replaced(readFileSync(file, 'utf8'), places))
+    return path
+  })
+  if (name !== 'memcached') return filled
+  const has = (flag: string) => filled.some(word => word.startsWith(flag))
+  if (!has('-m')) filled.push('-m', String(places.memory))
+  if (!has('-u') && process.getuid?.() === 0) filled.push('-u', 'nobody')
+  return filled
+}
+
+function replaced(text: string, { port, memory, backend }: Places): string {
+  return text
+    .replaceAll('{port}', String(port))
+    .replaceAll('{memory}', String(memory))
+    .replaceAll('{backend}', String(backend))
+}
