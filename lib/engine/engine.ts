@@ -66,7 +66,7 @@ const ENGINE_COUNTERS = [
 const HOST_COUNTERS = [
   ...['curr_connections', 'total_connections', 'bytes_read', 'bytes_written', 'rejected_connections'],
   ...['forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused', 'conn_yields'],
-  ...['hops_refused', 'requests_dropped'],
+  ...['hops_refused', 'requests_dropped', 'idle_kicks', 'auth_cmds', 'auth_errors'],
 ]
 
 /** Where they lie in a thread's area (lib/engine/assembly/layout.ts): 64-bit integers, then the host's as doubles. */

@@ -12,33 +12,31 @@
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
-import type { Connection, ConnectionHandler, Listener, Loop, Timer } from '../transport/loop.js'
+import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
 import { ClientConnection } from './client-connection.js'
 import { Forwarder } from './forwarder.js'
 import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
-import type { DataPort, PeerNode, ToData } from './plane.js'
+import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
 import { type Request, serverError, tokensOf } from './request.js'
 import { clusterConfig, type Facts, generalStats, settings } from './stats-command.js'
 
-export interface ListenAt {
-  host: string
-  port: number
-  shared?: boolean
-  joins?: boolean
-  fd?: number
-  backlog?: number
-}
-
 export interface DataPlaneOptions {
-  listen: ListenAt
+  /** Where clients connect. */
+  listen: ListenOptions[]
   /** Where other nodes' workers connect; null: a node alone. */
-  dataListen: ListenAt | null
+  dataListen: ListenOptions | null
   identity: LinkIdentity
   secret: string | null
-  /** -c */
+  /** -c: connections of clients of all threads. */
   maxConnections?: number
+  /** How many there are, in memory that all threads share; without it this plane is the only one. */
+  connections?: Int32Array
+  /** -o idle_timeout; 0: nobody is too idle. */
+  idleTimeoutSec?: number
+  /** -R */
+  reqsPerEvent?: number
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
@@ -51,6 +49,15 @@ const EMPTY = Buffer.alloc(0)
 const TOO_MANY: Buffer = Buffer.from('ERROR Too many open connections\r\n')
 /** How long clients have for their last answers when the server stops, ms. */
 const STOP_GRACE_MS = 500
+/** An idle connection is noticed after so many ticks of the idle clock, that is after 1 to 1.25 times the limit. */
+const IDLE_TICKS = 5
+/**
+ * What one connection may do before others have their turn, at memcached's default of -R: reads of up to 64 KiB, whose
+ * requests the engine executes in one go, and requests worked on outside the engine's own loop (some, as `stats`, are slow).
+ */
+const REQS_PER_EVENT = 20
+const READS_PER_EVENT = 8
+const STEPS_PER_EVENT = 128
 /** A generation that was heard of and has not come is asked for again after this, ms. */
 const HEARD_AGAIN_MS = 1000
 
@@ -73,6 +80,11 @@ export class DataPlane {
   #heardAt = 0
   #stopping = false
   #grace: Timer | null = null
+  readonly #connections: Int32Array
+  readonly readsPerEvent: number
+  readonly stepsPerEvent: number
+  /** Steps of the idle clock; stands still when nobody is too idle. */
+  idleTick = 0
 
   constructor({
     loop,
@@ -85,6 +97,10 @@ export class DataPlane {
     this.#port = port
     this.#options = options
     this.#startedAt = loop.wallClock()
+    this.#connections = options.connections ?? new Int32Array(1)
+    const share = (options.reqsPerEvent ?? REQS_PER_EVENT) / REQS_PER_EVENT
+    this.readsPerEvent = Math.max(1, Math.round(share * READS_PER_EVENT))
+    this.stepsPerEvent = Math.max(1, Math.round(share * STEPS_PER_EVENT))
     const count = (name: string, by: number) => engine.count(name, by)
     const timeoutMs = options.takeTimeoutMs ?? 5000
     const { identity, secret } = options
@@ -106,38 +122,42 @@ export class DataPlane {
 
   /** Listens, and says so to the control plane. */
   start(): void {
+    this.#watchIdle()
     const { listen, dataListen, identity, secret } = this.#options
-    const ports: { clientPort: number; dataPort: number; clientFd?: number; dataFd?: number } = {
-      clientPort: 0,
-      dataPort: 0,
-    }
-    let open = dataListen ? 2 : 1
+    const clients: Opened[] = listen.map(() => ({ port: 0 }))
+    const data: { dataPort: number; dataFd?: number } = { dataPort: 0 }
+    let open = listen.length + (dataListen ? 1 : 0)
     const done = () => {
-      if (--open === 0) this.#port.post({ type: 'listening', ...ports, loop: this.loop.kind, why: '' })
+      if (--open > 0) return
+      this.#clientPort = clients[0]?.port ?? 0
+      this.#port.post({
+        ...{ type: 'listening', clientPort: this.#clientPort, clients, ...data, loop: this.loop.kind, why: '' },
+      })
     }
     const failed = (sentence: string) => this.#port.post({ type: 'failed', sentence })
     const keep = (listener: Listener & { fd?: number | undefined }) => {
       this.#listeners.push(listener)
       return listener
     }
-    this.loop.listen(
-      listen,
-      connection => this.#accept(connection),
-      listener => {
-        const { port, fd } = keep(listener)
-        Object.assign(ports, { clientPort: port, clientFd: fd })
-        this.#clientPort = port
-        done()
-      },
-      failed,
-    )
+    listen.forEach((place, i) => {
+      this.loop.listen(
+        place,
+        connection => this.#accept(connection),
+        listener => {
+          const { port, fd } = keep(listener)
+          clients[i] = { port, fd }
+          done()
+        },
+        failed,
+      )
+    })
     if (!dataListen) return
     this.loop.listen(
       dataListen,
       connection => acceptLink(connection, this.loop, { self: identity, secret, accepts: ['data'] }, this.#peers),
       listener => {
         const { port, fd } = keep(listener)
-        Object.assign(ports, { dataPort: port, dataFd: fd })
+        Object.assign(data, { dataPort: port, dataFd: fd })
         done()
       },
       failed,
@@ -292,7 +312,7 @@ export class DataPlane {
       threads: 1,
       version: 'continuum',
       port: this.#clientPort,
-      backlog: this.#options.listen.backlog ?? 1024,
+      backlog: this.#options.listen[0]?.backlog ?? 1024,
       ...this.#options.facts,
     }
     if (subcommand === undefined) return generalStats(this.engine, facts)
@@ -345,7 +365,9 @@ export class DataPlane {
   #accept(connection: Connection): ConnectionHandler {
     const { maxConnections = 1024 } = this.#options
     this.engine.count('total_connections', 1)
-    if (this.#clients.size >= maxConnections || this.#stopping) {
+    // The place is taken first: another thread may be accepting at the same moment.
+    if (this.#stopping || Atomics.add(this.#connections, 0, 1) >= maxConnections) {
+      if (!this.#stopping) Atomics.sub(this.#connections, 0, 1)
       this.engine.count('rejected_connections', 1)
       return refuse(connection)
     }
@@ -353,6 +375,20 @@ export class DataPlane {
     const client = new ClientConnection(this, connection, () => this.#clientGone(client))
     this.#clients.add(client)
     return client
+  }
+
+  #watchIdle(): void {
+    const { idleTimeoutSec = 0 } = this.#options
+    if (idleTimeoutSec === 0 || this.#stopping) return
+    this.loop.setTimer((idleTimeoutSec * 1000) / (IDLE_TICKS - 1), () => {
+      this.idleTick++
+      for (const client of this.#clients) {
+        if (client.idleTicks < IDLE_TICKS) continue
+        this.engine.count('idle_kicks', 1)
+        client.kick()
+      }
+      this.#watchIdle()
+    })
   }
 
   stop(): void {
@@ -366,6 +402,7 @@ export class DataPlane {
 
   #clientGone(client: ClientConnection): void {
     this.#clients.delete(client)
+    Atomics.sub(this.#connections, 0, 1)
     this.engine.count('curr_connections', -1)
     if (!this.#grace || this.#clients.size > 0) return
     this.loop.clearTimer(this.#grace)

@@ -21,6 +21,11 @@ export interface PeerNode {
   dataPort: number
 }
 
+export interface Opened {
+  port: number
+  fd?: number | undefined
+}
+
 export type ToControl =
   /** The key is this node's by the current ring but not taken yet: take it, then say `granted`. `ticket` is unique per worker. */
   | { type: 'need'; ticket: number; key: Uint8Array }
@@ -32,11 +37,13 @@ export type ToControl =
   | { type: 'flush'; ticket: number; delaySec: number }
   | {
       type: 'listening'
+      /** Of the first client listener; 0 for a unix socket. */
       clientPort: number
+      /** In the order of DataPlaneOptions.listen: what other threads of the process need to listen there too. */
+      clients: Opened[]
       dataPort: number
       loop: string
       why: string
-      clientFd?: number
       dataFd?: number
     }
   | { type: 'failed'; sentence: string }

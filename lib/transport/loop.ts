@@ -67,11 +67,15 @@ export interface Listener {
 export interface ListenOptions {
   host: string
   port: number
+  /** A unix socket at this path, instead of host and port. The path must be free. */
+  path?: string
+  /** An IPv6 address takes no IPv4 connections, so that both may have the port. */
+  ipv6Only?: boolean
   /** Several loops (threads) of this process share the port. See each world for how. */
   shared?: boolean
   /** With `shared`: another thread of this process holds the port already, so that it is taken is no surprise. */
   joins?: boolean
-  /** With `shared` on the net loop: listen on this descriptor, which another thread of the process already bound. */
+  /** With `shared` on the net loop, or with `path`: listen on this descriptor, which another thread of the process already bound. */
   fd?: number
   backlog?: number
 }

@@ -7,7 +7,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { performance } from 'node:perf_hooks'
 import { loadLibc } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
-import { CLOSED_HERE, listenSentence, literalOf, plainAddress, wordsOf } from './words.js'
+import { CLOSED_HERE, listenSentence, literalOf, plainAddress, UNIX_HOST, wordsOf } from './words.js'
 
 /** Lower keeps less memory per slow connection, costs more pauses. */
 const QUEUED_BYTES_MAX = 256 * 1024
@@ -79,7 +79,7 @@ class NetLoop implements Loop {
     onListening: (listener: Listener) => void,
     onError: (sentence: string) => void,
   ): void {
-    const { host, port, backlog = 1024 } = options
+    const { host, port, path, ipv6Only = false, backlog = 1024 } = options
     const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
       const connection = this.#adopt(socket)
       connection.handler = onConnection(connection)
@@ -87,12 +87,14 @@ class NetLoop implements Loop {
     this.#servers.add(server)
     server.once('error', (error: NodeJS.ErrnoException) => {
       this.#servers.delete(server)
-      onError(listenSentence({ host, port }, error.code))
+      onError(listenSentence(options, error.code))
     })
     server.listen(
-      options.fd === undefined
-        ? { host: literalOf(host), port, backlog, exclusive: true }
-        : { fd: ownDescriptor(options.fd), backlog },
+      options.fd !== undefined
+        ? { fd: ownDescriptor(options.fd), backlog }
+        : path !== undefined
+          ? { path, backlog, exclusive: true }
+          : { host: literalOf(host), port, ipv6Only, backlog, exclusive: true },
       () => {
         // From here on errors are those of accepting (too many open files): the server goes on.
         server.removeAllListeners('error').on('error', () => {})
@@ -173,7 +175,7 @@ class NetConnection implements Connection {
     this.#memory = memory
     this.#onGone = onGone
     this.#connected = to === undefined
-    this.remote = to ?? { host: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+    this.remote = to ?? { host: plainAddress(socket.remoteAddress ?? UNIX_HOST), port: socket.remotePort ?? 0 }
     socket.on('connect', () => this.#onConnect())
     socket.on('data', chunk => this.#onData(chunk))
     socket.on('end', () => {
@@ -188,7 +190,7 @@ class NetConnection implements Connection {
   }
 
   get local(): Address {
-    return { host: plainAddress(this.#socket.localAddress ?? ''), port: this.#socket.localPort ?? 0 }
+    return { host: plainAddress(this.#socket.localAddress ?? UNIX_HOST), port: this.#socket.localPort ?? 0 }
   }
 
   get closed(): boolean {
@@ -248,7 +250,8 @@ class NetConnection implements Connection {
   destroy(): void {
     if (this.#closed) return
     this.#closed = true
-    if (this.#connected) this.#socket.resetAndDestroy()
+    // Only TCP knows a reset.
+    if (this.#connected && this.#socket.remotePort !== undefined) this.#socket.resetAndDestroy()
     else this.#socket.destroy()
     setImmediate(() => this.#tellClosed())
   }

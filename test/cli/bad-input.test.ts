@@ -113,7 +113,7 @@ t.test('secrets', async t => {
   await refused(
     t,
     [...args, file('none')],
-    `the peer secret file ${file('none')} cannot be read (there is no such file)`,
+    `the peer secret file ${file('none')} cannot be read (there is no such file or directory)`,
   )
   const { code, stderr } = await run(...args, file('empty'))
   t.equal(code, 1)
