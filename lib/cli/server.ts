@@ -107,7 +107,7 @@ async function runServer(command: Command): Promise<void> {
   })
   onEnd(() => void node.stop().finally(() => process.exit(0)), values.withParent === true && !report)
   // Never the end of a server, as a closed terminal would have it.
-  process.on('SIGHUP', () => log.info('SIGHUP: there is nothing to load again'))
+  process.on('SIGHUP', () => node.reload())
   const { clientPort, peerPort, dataPort, ears, loop, why } = node
   const places = [...ears.tcp.map(placeText), ...(ears.unix ? [ears.unix.path] : [])]
   const line = values.jsonReady

@@ -81,6 +81,12 @@ export class ClientConnection implements ConnectionHandler {
     return this.#pending.length > 0 ? 0 : this.#plane.idleTick - this.#seenAt
   }
 
+  /** Bytes that came before this connection was its handler's. */
+  goOnFrom(bytes: Uint8Array): void {
+    this.#kept.append(bytes)
+    this.onReadable()
+  }
+
   onReadable(): void {
     this.#seenAt = this.#plane.idleTick
     this.#plane.newTurn()

@@ -13,6 +13,8 @@
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
+import type { Credentials } from './auth-file.js'
+import { AuthGate } from './auth-gate.js'
 import { ClientConnection } from './client-connection.js'
 import { Forwarder } from './forwarder.js'
 import { multiGet } from './multi-get.js'
@@ -37,6 +39,8 @@ export interface DataPlaneOptions {
   idleTimeoutSec?: number
   /** -R */
   reqsPerEvent?: number
+  /** -Y; null: nobody is asked who they are. */
+  credentials?: Credentials | null
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
@@ -61,6 +65,13 @@ const STEPS_PER_EVENT = 128
 /** A generation that was heard of and has not come is asked for again after this, ms. */
 const HEARD_AGAIN_MS = 1000
 
+/** What the plane asks of a client's connection, whoever handles it. */
+interface Client {
+  readonly idleTicks: number
+  shut(): void
+  kick(): void
+}
+
 export class DataPlane {
   readonly loop: Loop
   readonly engine: EngineApi
@@ -70,7 +81,7 @@ export class DataPlane {
   readonly #parking: Parking
   readonly #peers: PeerConnections
   readonly #listeners: Listener[] = []
-  readonly #clients = new Set<ClientConnection>()
+  readonly #clients = new Set<Client>()
   readonly #waitingForDone = new Map<number, Request>()
   readonly #startedAt: number
   #nodes: PeerNode[] = []
@@ -78,6 +89,7 @@ export class DataPlane {
   #clientPort = 0
   #heard = 0
   #heardAt = 0
+  #credentials: Credentials | null
   #stopping = false
   #grace: Timer | null = null
   readonly #connections: Int32Array
@@ -97,6 +109,7 @@ export class DataPlane {
     this.#port = port
     this.#options = options
     this.#startedAt = loop.wallClock()
+    this.#credentials = options.credentials ?? null
     this.#connections = options.connections ?? new Int32Array(1)
     const share = (options.reqsPerEvent ?? REQS_PER_EVENT) / REQS_PER_EVENT
     this.readsPerEvent = Math.max(1, Math.round(share * READS_PER_EVENT))
@@ -335,6 +348,7 @@ export class DataPlane {
     else if (message.type === 'refused') this.#refused(message.ticket, message.reason)
     else if (message.type === 'done') this.#done(message.ticket)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
+    else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'stop') this.stop()
   }
 
@@ -372,9 +386,32 @@ export class DataPlane {
       return refuse(connection)
     }
     this.engine.count('curr_connections', 1)
+    return this.#credentials ? this.#gate(connection) : this.#enter(connection)
+  }
+
+  #enter(connection: Connection): ClientConnection {
     const client = new ClientConnection(this, connection, () => this.#clientGone(client))
     this.#clients.add(client)
     return client
+  }
+
+  #gate(connection: Connection): ConnectionHandler {
+    const gate: AuthGate = new AuthGate({
+      connection,
+      credentials: () => this.#credentials ?? [],
+      count: (name, by) => this.engine.count(name, by),
+      tick: () => this.idleTick,
+      onGone: () => this.#clientGone(gate),
+      onKnown: rest => {
+        this.#clients.delete(gate)
+        const client = this.#enter(connection)
+        connection.handler = client
+        client.goOnFrom(rest)
+        if (this.#stopping) client.shut()
+      },
+    })
+    this.#clients.add(gate)
+    return gate
   }
 
   #watchIdle(): void {
@@ -400,7 +437,7 @@ export class DataPlane {
     else this.#grace = this.loop.setTimer(STOP_GRACE_MS, () => this.#stopped())
   }
 
-  #clientGone(client: ClientConnection): void {
+  #clientGone(client: Client): void {
     this.#clients.delete(client)
     Atomics.sub(this.#connections, 0, 1)
     this.engine.count('curr_connections', -1)

@@ -30,6 +30,8 @@ export interface ServerOptions {
   pidFile: string | null
   /** Whom to become once the ports are open, when started by root. */
   user: string | null
+  /** -Y: clients say who they are first. */
+  authFile: string | null
   /** Flags that were taken and do nothing here, by name. */
   withoutEffect: string[]
 }
@@ -112,7 +114,12 @@ export const FLAGS: readonly Flag[] = [
   { short: 'L', long: 'enable-largepages', refused: 'large pages are not supported' },
   { short: 'D', long: 'stat-prefix', argument: 'char', refused: 'statistics by prefix are not supported yet' },
   { short: 'S', long: 'enable-sasl', refused: 'SASL belongs to the binary protocol, which is not spoken' },
-  { short: 'Y', long: 'auth-file', argument: 'file', refused: 'authentication is not supported yet' },
+  {
+    short: 'Y',
+    long: 'auth-file',
+    argument: 'file',
+    help: 'clients authenticate first, by user:password lines of this file; SIGHUP reads it again',
+  },
   { short: 'X', long: 'disable-dumping', refused: 'there are no dump commands yet to turn off' },
   { short: 'W', long: 'disable-watch', refused: 'there is no watch command yet to turn off' },
   { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
@@ -174,6 +181,7 @@ function serverOptions(values: FlagValues): ServerOptions {
     daemon: values.daemon === true,
     pidFile: text(values.pidfile) ?? null,
     user: text(values.user) ?? null,
+    authFile: text(values['auth-file']) ?? null,
     withoutEffect: extended.idle.map(name => `-o ${name}`),
   }
 }

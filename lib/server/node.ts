@@ -20,6 +20,7 @@ import { createNetLoop } from '../transport/net.js'
 import { eventPort } from '../transport/plane-port.js'
 import { addressesOf } from '../transport/resolve.js'
 import { freeUnixPath, removeUnixPath, unixPathIdentity } from '../transport/unix-path.js'
+import { readAuthFile } from './auth-file.js'
 import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
@@ -73,6 +74,8 @@ export interface RunningNode {
   dataPort: number
   loop: 'net' | 'epoll'
   why: string
+  /** Reads again what may have changed on the disk: the users of -Y. What cannot be read stays as it was. */
+  reload(): void
   stop(): Promise<void>
   /** Something after which the node cannot go on; at most once. */
   onFatal(callback: (sentence: string) => void): void
@@ -147,6 +150,7 @@ class NodeProcess {
         dataPort: ports.dataPort,
         loop: choice.kind,
         why: choice.why,
+        reload: () => this.#reload(),
         stop: () => this.stop(),
         onFatal: (callback: (sentence: string) => void) => {
           this.#fatal = callback
@@ -180,6 +184,18 @@ class NodeProcess {
     }
   }
 
+  #reload(): void {
+    const { server, log } = this.#options
+    if (server.authFile === null) return
+    const file = readAuthFile(server.authFile)
+    if (!file.ok) {
+      log.warn(`${file.sentence}: the users stay as they were`)
+      return
+    }
+    for (const { port } of this.#threads) port.post({ type: 'credentials', credentials: file.credentials })
+    log.info(`the auth file ${server.authFile} was read again: ${file.credentials.length} users`)
+  }
+
   #fail(sentence: string): void {
     if (this.#stopping || this.#fatalSentence !== null) return
     this.#fatalSentence = sentence
@@ -197,6 +213,8 @@ class NodeProcess {
     const shared = server.threads > 1
     const identity = { id: tier?.nodeId ?? 'alone', incarnation }
     const facts = { version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
+    const auth = server.authFile === null ? null : readAuthFile(server.authFile)
+    if (auth && !auth.ok) throw new Error(auth.sentence)
     const listen = await this.#places(shared)
     const options: DataPlaneOptions = {
       listen,
@@ -207,6 +225,7 @@ class NodeProcess {
       connections: new Int32Array(new SharedArrayBuffer(4)),
       idleTimeoutSec: server.idleTimeoutSec,
       reqsPerEvent: server.reqsPerEvent,
+      credentials: auth?.credentials ?? null,
       facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
     }
     // The permissions of a unix socket's file are right from its first moment on.

@@ -57,6 +57,8 @@ export type ToData =
   | { type: 'done'; ticket: number }
   /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
   | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
+  /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */
+  | { type: 'credentials'; credentials: readonly Uint8Array[] }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

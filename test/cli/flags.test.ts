@@ -15,7 +15,7 @@ t.test('defaults are memcached’s', async t => {
       },
       ...{ maxConnections: 1024, factor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flush: true },
       ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto', idleTimeoutSec: 0 },
-      ...{ daemon: false, pidFile: null, user: null, withoutEffect: [] },
+      ...{ daemon: false, pidFile: null, user: null, authFile: null, withoutEffect: [] },
     },
   })
 })

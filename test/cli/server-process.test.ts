@@ -114,6 +114,28 @@ t.test('-d: the command ends when the daemon is ready', async t => {
   t.notOk(existsSync(file))
 })
 
+t.test('-Y: the users are read again on SIGHUP; what cannot be read changes nothing', async t => {
+  const file = join(t.testdir({ users: 'ann:old\n' }), 'users')
+  const { child, ready, end } = await start(t, ...SERVER, '-t', '2', '-Y', file)
+  const to = { host: HOST, port: Number(ready.clientPort) }
+  const login = (password: string) => ask(t, to, `set x 0 0 ${password.length + 4}\r\nann ${password}\r\n`)
+  t.equal(await ask(t, to, 'get a\r\n'), 'CLIENT_ERROR unauthenticated\r\n')
+  t.equal(await login('old'), 'STORED\r\n')
+  writeFileSync(file, 'ann:new\n')
+  child.kill('SIGHUP')
+  for (let answer = ''; answer !== 'STORED\r\n'; ) answer = await login('new')
+  writeFileSync(file, 'nobody\n')
+  child.kill('SIGHUP')
+  await new Promise(resolve => child.stderr!.once('data', resolve))
+  t.equal(await login('new'), 'STORED\r\n')
+  child.kill('SIGTERM')
+  const { stderr } = await end
+  t.match(stderr, 'line 1 is not user:password: the users stay as they were')
+  const refused = await run(...SERVER, '-Y', `${file}.none`)
+  const sentence = `the auth file ${file}.none cannot be read (there is no such file or directory)`
+  t.same(refused, { code: 1, stdout: '', stderr: `continuum: ${sentence}\n` })
+})
+
 t.test('-u', { skip: isRoot ? false : 'only root can become another user' }, async t => {
   const unknown = await run(...SERVER, '-u', 'no such user')
   t.same(unknown, { code: 1, stdout: '', stderr: "continuum: can't find the user no such user to switch to\n" })
