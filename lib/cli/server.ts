@@ -94,7 +94,7 @@ async function runServer(command: Command): Promise<void> {
   const { startNode } = await import('../server/node.js')
   const onListening = (ears: Ears) => {
     const portFile = process.env.MEMCACHED_PORT_FILENAME
-    if (portFile) writePortFile(portFile, ears.tcp, [])
+    if (portFile) writePortFile(portFile, ears.tcp, ears.udp)
     if (server.pidFile !== null) keepPidFile(server.pidFile, warn)
     if (user) become(user, ears.unix ? [ears.unix.path] : [])
   }
@@ -109,7 +109,8 @@ async function runServer(command: Command): Promise<void> {
   // Never the end of a server, as a closed terminal would have it.
   process.on('SIGHUP', () => node.reload())
   const { clientPort, peerPort, dataPort, ears, loop, why } = node
-  const places = [...ears.tcp.map(placeText), ...(ears.unix ? [ears.unix.path] : [])]
+  const udp = ears.udp.map(place => `udp:${placeText(place)}`)
+  const places = [...ears.tcp.map(placeText), ...udp, ...(ears.unix ? [ears.unix.path] : [])]
   const line = values.jsonReady
     ? JSON.stringify({ clientPort, peerPort, dataPort, places, loop, why, pid: process.pid })
     : `continuum server: node ${tier ? `${tier.nodeId} ` : ''}ready on ${places.join(', ')} (loop ${loop}: ${why})`

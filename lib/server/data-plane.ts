@@ -62,6 +62,9 @@ const IDLE_TICKS = 5
 const REQS_PER_EVENT = 20
 const READS_PER_EVENT = 8
 const STEPS_PER_EVENT = 128
+/** Datagrams that are worked on at once. */
+const DATAGRAMS_MAX = 1024
+const NOBODY: ConnectionHandler = { onReadable() {}, onWritable() {}, onClose() {} }
 /** A generation that was heard of and has not come is asked for again after this, ms. */
 const HEARD_AGAIN_MS = 1000
 
@@ -155,7 +158,7 @@ export class DataPlane {
     listen.forEach((place, i) => {
       this.loop.listen(
         place,
-        connection => this.#accept(connection),
+        connection => (place.udp ? this.#datagram(connection) : this.#accept(connection)),
         listener => {
           const { port, fd } = keep(listener)
           clients[i] = { port, fd }
@@ -395,6 +398,18 @@ export class DataPlane {
     return client
   }
 
+  /** A datagram takes no place of a connection; when too many are under way, it is lost like any other. */
+  #datagram(connection: Connection): ConnectionHandler {
+    if (this.#stopping || this.#clients.size >= DATAGRAMS_MAX) {
+      this.engine.count('requests_dropped', 1)
+      connection.destroy()
+      return NOBODY
+    }
+    const client = new ClientConnection(this, connection, () => this.#gone(client))
+    this.#clients.add(client)
+    return client
+  }
+
   #gate(connection: Connection): ConnectionHandler {
     const gate: AuthGate = new AuthGate({
       connection,
@@ -438,9 +453,13 @@ export class DataPlane {
   }
 
   #clientGone(client: Client): void {
-    this.#clients.delete(client)
     Atomics.sub(this.#connections, 0, 1)
     this.engine.count('curr_connections', -1)
+    this.#gone(client)
+  }
+
+  #gone(client: Client): void {
+    this.#clients.delete(client)
     if (!this.#grace || this.#clients.size > 0) return
     this.loop.clearTimer(this.#grace)
     this.#stopped()

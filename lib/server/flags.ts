@@ -10,6 +10,8 @@ import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.j
 export interface ServerOptions {
   /** Where clients connect by TCP; none with a unix socket alone. */
   listen: ListenPlace[]
+  /** Where datagrams come; none by default. */
+  udp: ListenPlace[]
   unix: UnixPlace | null
   memoryLimitMb: number
   threads: number
@@ -89,7 +91,7 @@ export const FLAGS: readonly Flag[] = [
     help: 'share of one connection before others have their turn (default: 20)',
   },
   { short: 'b', long: 'listen-backlog', argument: 'num', help: 'backlog queue limit (default: 1024)' },
-  { short: 'U', long: 'udp-port', argument: 'num', help: 'only 0: UDP is off' },
+  { short: 'U', long: 'udp-port', argument: 'num', help: 'UDP port to listen on (default: 0, off)' },
   { short: 'B', long: 'protocol', argument: 'name', help: 'ascii or auto, which is the same here' },
   {
     short: 'o',
@@ -155,6 +157,7 @@ function serverOptions(values: FlagValues): ServerOptions {
   const places = listenPlaces({
     listen: texts(values.listen),
     port: values.port === undefined ? null : portNumber(values.port),
+    udpPort: udpPort(values),
     unixSocket: text(values['unix-socket']),
     unixMask: text(values['unix-mask']),
   })
@@ -163,6 +166,7 @@ function serverOptions(values: FlagValues): ServerOptions {
   if (!extended.ok) throw new BadFlag(extended.sentence)
   return {
     listen: places.tcp,
+    udp: places.udp,
     unix: places.unix,
     memoryLimitMb,
     threads: whole(values, 'threads', Math.min(4, availableParallelism()), 1, THREADS_MAX),
@@ -196,8 +200,7 @@ function texts(value: FlagValues[string]): string[] {
 
 /** Flags of memcached of which only one value is true here. */
 function refuseUnspoken(values: FlagValues): void {
-  const { 'udp-port': udp, protocol } = values
-  if (udp !== undefined && udp !== '0') throw new BadFlag(`-U ${udp}: UDP is not supported, only -U 0`)
+  const { protocol } = values
   if (protocol !== undefined && protocol !== 'ascii' && protocol !== 'auto') {
     throw new BadFlag(`-B ${protocol}: only the ascii protocol is spoken`)
   }
@@ -260,6 +263,15 @@ function growthFactor(value: FlagValues[string]): number {
 function portNumber(value: FlagValues[string]): number {
   if (value === '-1') return 0
   return whole({ port: value }, 'port', 11_211, 0, 65_535)
+}
+
+/** Null: off, which 0 means here, as in memcached. -1 is any free port, for tests. */
+function udpPort(values: FlagValues): number | null {
+  const asked = values['udp-port']
+  const port = asked === '-1' ? 0 : whole(values, 'udp-port', 0, 0, 65_535)
+  if (asked !== '-1' && port === 0) return null
+  if (values['auth-file'] === undefined) return port
+  throw new BadFlag(`-U ${String(asked)}: a datagram cannot authenticate, as -Y wants`)
 }
 
 /** memcached's limit is a whole number of seconds. */

@@ -1,5 +1,5 @@
 /**
- * Where a node listens for clients, from the texts of -l, -p, -s and -a: addresses with ports, and a unix socket. Pure;
+ * Where a node listens for clients, from the texts of -l, -p, -U, -s and -a: addresses with ports, and a unix socket. Pure;
  * names are looked up later (lib/transport/resolve.ts).
  */
 export interface ListenPlace {
@@ -19,12 +19,15 @@ export interface ListenFlags {
   listen: readonly string[]
   /** Null: not given. */
   port: number | null
+  /** Null: no datagrams. */
+  udpPort: number | null
   unixSocket: string | undefined
   unixMask: string | undefined
 }
 
 export interface Places {
   tcp: ListenPlace[]
+  udp: ListenPlace[]
   unix: UnixPlace | null
 }
 
@@ -36,18 +39,20 @@ const UNIX_PATH_MAX = 107
 
 /** Throws nothing: a sentence when a text cannot be. */
 export function listenPlaces(flags: ListenFlags): Places | string {
-  const { listen, port, unixSocket, unixMask } = flags
-  const unix = unixSocket === undefined ? null : unixPlace(unixSocket, unixMask)
+  const unix = flags.unixSocket === undefined ? null : unixPlace(flags.unixSocket, flags.unixMask)
   if (typeof unix === 'string') return unix
-  // As memcached does: a unix socket is instead of TCP, unless a port was asked for.
-  if (unix && port === null) return { tcp: [], unix }
+  const texts = flags.listen.length > 0 ? flags.listen.flatMap(list => list.split(',')) : [HOST]
   const tcp: ListenPlace[] = []
-  for (const text of listen.length > 0 ? listen.flatMap(list => list.split(',')) : [HOST]) {
-    const place = listenPlace(text, port ?? PORT)
+  const udp: ListenPlace[] = []
+  for (const text of texts) {
+    const place = listenPlace(text, flags.port ?? PORT)
     if (!place) return `-l ${text}: must be an address, host or host:port`
     tcp.push(place)
+    // A port of its own is that of both, as in memcached.
+    if (flags.udpPort !== null) udp.push(listenPlace(text, flags.udpPort) as ListenPlace)
   }
-  return { tcp, unix }
+  // As memcached does: a unix socket is instead of TCP, unless a port was asked for.
+  return { tcp: unix && flags.port === null ? [] : tcp, udp, unix }
 }
 
 function listenPlace(text: string, port: number): ListenPlace | null {

@@ -63,6 +63,7 @@ export interface NodeOptions {
 /** Where a running node listens for clients. */
 export interface Ears {
   tcp: Address[]
+  udp: Address[]
   unix: UnixPlace | null
 }
 
@@ -125,13 +126,13 @@ class NodeProcess {
       itemSizeMax: server.itemSizeMax,
       growthFactor: server.factor,
       chunkSizeMin: server.chunkSizeMin,
-      threads: server.threads,
+      threads: server.threads + (server.udp.length > 0 ? 1 : 0),
       evictions: server.evictions,
       cas: server.cas,
       flushEnabled: server.flush,
       versionText: VERSION_TEXT,
     })
-    const engine = new Engine(arena, server.threads)
+    const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
@@ -245,18 +246,25 @@ class NodeProcess {
     const tcp = listen.flatMap(({ host, path }, i) =>
       path === undefined ? [{ host, port: ports.clients[i]!.port }] : [],
     )
-    return { ports, ears: { tcp, unix: server.unix } }
+    const udp = server.udp.length > 0 ? await this.#startDatagrams(arena, options) : []
+    return { ports, ears: { tcp, udp, unix: server.unix } }
+  }
+
+  /** Datagrams have a thread of their own, always on the net loop: they are rare, and epoll's threads are not slowed. */
+  async #startDatagrams(arena: Arena, options: DataPlaneOptions): Promise<Address[]> {
+    const { server } = this.#options
+    const listen = (await addressed(server.udp)).map(place => ({ ...place, udp: true, ipv6Only: true }))
+    const { clients } = await this.#startThread(arena, 'net', server.threads, { ...options, listen, dataListen: null })
+    return listen.map(({ host }, i) => ({ host, port: clients[i]!.port }))
   }
 
   /** Every place as the loops want it: names looked up, the way of a unix socket free. */
   async #places(shared: boolean): Promise<ListenOptions[]> {
     const { listen, unix, backlog } = this.#options.server
-    const places: ListenOptions[] = []
-    for (const { host, port } of listen) {
-      for (const address of await addressesOf(host)) {
-        places.push({ host: address, port, backlog, shared, ipv6Only: true })
-      }
-    }
+    const places: ListenOptions[] = (await addressed(listen)).map(place => ({
+      ...place,
+      ...{ backlog, shared, ipv6Only: true },
+    }))
     if (!unix) return places
     const problem = await freeUnixPath(unix.path)
     if (problem !== null) throw new Error(problem)
@@ -398,6 +406,12 @@ class NodeProcess {
     })
     return peerPort
   }
+}
+
+/** A name may mean several addresses: each is a place. */
+async function addressed(places: readonly Address[]): Promise<Address[]> {
+  const all = await Promise.all(places.map(({ host }) => addressesOf(host)))
+  return places.flatMap(({ port }, i) => all[i]!.map(host => ({ host, port })))
 }
 
 /** The same place for another thread: by the port, or by the descriptor where a port cannot be bound twice. */

@@ -69,6 +69,8 @@ export interface ListenOptions {
   port: number
   /** A unix socket at this path, instead of host and port. The path must be free. */
   path?: string
+  /** Datagrams instead of connections, each of them as a connection of its own (udp.ts). Net only. */
+  udp?: boolean
   /** An IPv6 address takes no IPv4 connections, so that both may have the port. */
   ipv6Only?: boolean
   /** Several loops (threads) of this process share the port. See each world for how. */

@@ -7,6 +7,7 @@ import { createConnection, createServer, type Server, type Socket } from 'node:n
 import { performance } from 'node:perf_hooks'
 import { loadLibc } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
+import { listenUdp } from './udp.js'
 import { CLOSED_HERE, listenSentence, literalOf, plainAddress, UNIX_HOST, wordsOf } from './words.js'
 
 /** Lower keeps less memory per slow connection, costs more pauses. */
@@ -37,6 +38,7 @@ class NetLoop implements Loop {
   readonly kind = 'net'
   readonly memory: Uint8Array
   readonly #servers = new Set<Server>()
+  readonly #datagrams = new Set<{ close(): void }>()
   readonly #connections = new Set<NetConnection>()
   readonly #timers = new Set<NetTimer>()
   #stopped = false
@@ -79,6 +81,10 @@ class NetLoop implements Loop {
     onListening: (listener: Listener) => void,
     onError: (sentence: string) => void,
   ): void {
+    if (options.udp) {
+      this.#datagrams.add(listenUdp({ memory: this.memory, options, onConnection, onListening, onError }))
+      return
+    }
     const { host, port, path, ipv6Only = false, backlog = 1024 } = options
     const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
       const connection = this.#adopt(socket)
@@ -122,6 +128,7 @@ class NetLoop implements Loop {
   stop(): void {
     this.#stopped = true
     for (const server of this.#servers) server.close()
+    for (const datagrams of this.#datagrams) datagrams.close()
     for (const connection of [...this.#connections]) connection.close()
     for (const timer of [...this.#timers]) this.clearTimer(timer)
     this.#servers.clear()

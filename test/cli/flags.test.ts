@@ -8,6 +8,7 @@ t.test('defaults are memcached’s', async t => {
     options: {
       ...{
         listen: [{ host: '127.0.0.1', port: 11_211 }],
+        udp: [],
         unix: null,
         memoryLimitMb: 64,
         threads: Math.min(4, availableParallelism()),
@@ -39,6 +40,13 @@ t.test('what people write', async t => {
   t.same(places({ listen: several }), ['127.0.0.1 11211', '::1 7', 'cache.example 8', null])
   t.same(places({ 'unix-socket': '/run/a' }), [{ path: '/run/a', mode: 0o700 }], 'instead of TCP')
   t.same(places({ 'unix-socket': 'a', 'unix-mask': '0766', port: '9' }), ['127.0.0.1 9', { path: 'a', mode: 0o766 }])
+  const udp = {
+    udp: [
+      { host: '::1', port: 5 },
+      { host: '127.0.0.1', port: 7 },
+    ],
+  }
+  t.match(options({ listen: '::1,127.0.0.1:7', 'udp-port': '5' }), udp, 'a port of its own is that of both')
   t.match(options({ extended: ['idle_timeout=30,modern', 'hashpower=20'], 'udp-port': '0' }), {
     ...{ idleTimeoutSec: 30, withoutEffect: ['-o modern', '-o hashpower'] },
   })
@@ -73,7 +81,8 @@ t.test('one sentence with the value for everything that cannot be', async t => {
     [{ 'unix-socket': '' }, '-s: give the path of a socket'],
     [{ 'unix-socket': `/${'x'.repeat(107)}` }, `-s /${'x'.repeat(107)}: a path of 108 bytes is too long, 107 fit`],
     [{ 'unix-socket': 'a', 'unix-mask': '888' }, '-a 888: must be octal permissions such as 0700'],
-    [{ 'udp-port': '11211' }, '-U 11211: UDP is not supported, only -U 0'],
+    [{ 'udp-port': 'x' }, '-U x: must be a whole number from 0 to 65535'],
+    [{ 'udp-port': '5', 'auth-file': 'f' }, '-U 5: a datagram cannot authenticate, as -Y wants'],
     [{ protocol: 'binary' }, '-B binary: only the ascii protocol is spoken'],
     [{ extended: 'maxconns_fast,mordern' }, '-o mordern: there is no such option'],
     [{ extended: ['ext_path=/x:1g'] }, '-o ext_path: there is no flash storage'],
