@@ -352,6 +352,7 @@ export class DataPlane {
     else if (message.type === 'done') this.#done(message.ticket)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
     else if (message.type === 'credentials') this.#credentials = message.credentials
+    else if (message.type === 'certificates') for (const listener of this.#listeners) listener.renew?.(message.tls)
     else if (message.type === 'stop') this.stop()
   }
 

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { extendedOptions } from './extended-flags.js'
 import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.js'
+import { type TlsFlags, tlsFlags } from './tls-files.js'
 
 export interface ServerOptions {
   /** Where clients connect by TCP; none with a unix socket alone. */
@@ -34,6 +35,8 @@ export interface ServerOptions {
   user: string | null
   /** -Y: clients say who they are first. */
   authFile: string | null
+  /** -Z with its words of -o. */
+  tls: TlsFlags | null
   /** Flags that were taken and do nothing here, by name. */
   withoutEffect: string[]
 }
@@ -125,7 +128,11 @@ export const FLAGS: readonly Flag[] = [
   { short: 'X', long: 'disable-dumping', refused: 'there are no dump commands yet to turn off' },
   { short: 'W', long: 'disable-watch', refused: 'there is no watch command yet to turn off' },
   { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
-  { short: 'Z', long: 'enable-ssl', refused: 'TLS is not supported yet' },
+  {
+    short: 'Z',
+    long: 'enable-ssl',
+    help: 'TLS, with -o ssl_chain_cert=file,ssl_key=file; a listener "-l notls:host:port" does without',
+  },
   { short: 'N', long: 'napi-ids', argument: 'num', refused: 'NAPI ids are not supported' },
   { short: 'i', long: 'license', refused: 'the licence is in the file LICENSE' },
   { long: 'loop', argument: 'kind', help: 'event loop: auto, net or epoll (default: auto)' },
@@ -164,6 +171,10 @@ function serverOptions(values: FlagValues): ServerOptions {
   if (typeof places === 'string') throw new BadFlag(places)
   const extended = extendedOptions(texts(values.extended))
   if (!extended.ok) throw new BadFlag(extended.sentence)
+  const tls = tlsFlags(values['enable-ssl'] === true, extended.values)
+  if (typeof tls === 'string') throw new BadFlag(tls)
+  if (tls && values.loop === 'epoll')
+    throw new BadFlag('--loop epoll: TLS needs the net loop, which -Z takes by itself')
   return {
     listen: places.tcp,
     udp: places.udp,
@@ -186,6 +197,7 @@ function serverOptions(values: FlagValues): ServerOptions {
     pidFile: text(values.pidfile) ?? null,
     user: text(values.user) ?? null,
     authFile: text(values['auth-file']) ?? null,
+    tls,
     withoutEffect: extended.idle.map(name => `-o ${name}`),
   }
 }

@@ -7,6 +7,8 @@ export interface ListenPlace {
   host: string
   /** 0: any free port. */
   port: number
+  /** No TLS here, whatever -Z says for the others. */
+  isPlain?: true
 }
 
 export interface UnixPlace {
@@ -55,7 +57,13 @@ export function listenPlaces(flags: ListenFlags): Places | string {
   return { tcp: unix && flags.port === null ? [] : tcp, udp, unix }
 }
 
+const PLAIN = 'notls:'
+
 function listenPlace(text: string, port: number): ListenPlace | null {
+  if (text.startsWith(PLAIN)) {
+    const place = listenPlace(text.slice(PLAIN.length), port)
+    return place && { ...place, isPlain: true }
+  }
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s,:[\]]+))(?::(\d{1,5}))?$/.exec(text)
   if (match) {
     const own = match[3] === undefined ? port : Number(match[3])

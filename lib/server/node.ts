@@ -19,13 +19,15 @@ import type { Address, ListenOptions } from '../transport/loop.js'
 import { createNetLoop } from '../transport/net.js'
 import { eventPort } from '../transport/plane-port.js'
 import { addressesOf } from '../transport/resolve.js'
+import type { TlsSettings } from '../transport/tls.js'
 import { freeUnixPath, removeUnixPath, unixPathIdentity } from '../transport/unix-path.js'
 import { readAuthFile } from './auth-file.js'
 import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
-import type { UnixPlace } from './listen-flags.js'
+import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { readTlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
 import type { WorkerData } from './worker.js'
 
@@ -75,7 +77,7 @@ export interface RunningNode {
   dataPort: number
   loop: 'net' | 'epoll'
   why: string
-  /** Reads again what may have changed on the disk: the users of -Y. What cannot be read stays as it was. */
+  /** Reads again what may have changed on the disk: users, certificates. What cannot be read stays as it was. */
   reload(): void
   stop(): Promise<void>
   /** Something after which the node cannot go on; at most once. */
@@ -119,7 +121,7 @@ class NodeProcess {
 
   async start(): Promise<RunningNode> {
     const { server, tier, log } = this.#options
-    const choice = chooseLoop(server.loop)
+    const choice = chooseLoop(server.tls ? 'net' : server.loop)
     if (!choice.ok) throw new Error(choice.sentence)
     const arena = createArena({
       memoryLimitMb: server.memoryLimitMb,
@@ -150,7 +152,7 @@ class NodeProcess {
         peerPort: 0,
         dataPort: ports.dataPort,
         loop: choice.kind,
-        why: choice.why,
+        why: server.tls ? 'TLS needs it' : choice.why,
         reload: () => this.#reload(),
         stop: () => this.stop(),
         onFatal: (callback: (sentence: string) => void) => {
@@ -160,7 +162,7 @@ class NodeProcess {
       }
       if (tier)
         running.peerPort = await this.#joinTier(tier, engine, { clientPort, dataPort: ports.dataPort }, incarnation)
-      log.info(`loop ${choice.kind}: ${choice.why}`)
+      log.info(`loop ${choice.kind}: ${running.why}`)
       return running
     } catch (error) {
       await this.stop()
@@ -175,7 +177,7 @@ class NodeProcess {
     this.#membership?.stop()
     this.#control?.stop()
     this.#store?.close()
-    for (const { port } of this.#threads) port.post({ type: 'stop' })
+    this.#tellAll({ type: 'stop' })
     const all = Promise.all(this.#threads.map(thread => thread.stopped))
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
     await Promise.race([all, limit])
@@ -186,15 +188,19 @@ class NodeProcess {
   }
 
   #reload(): void {
+    if (this.#stopping) return
     const { server, log } = this.#options
-    if (server.authFile === null) return
-    const file = readAuthFile(server.authFile)
-    if (!file.ok) {
-      log.warn(`${file.sentence}: the users stay as they were`)
-      return
-    }
-    for (const { port } of this.#threads) port.post({ type: 'credentials', credentials: file.credentials })
-    log.info(`the auth file ${server.authFile} was read again: ${file.credentials.length} users`)
+    const auth = server.authFile === null ? null : readAuthFile(server.authFile)
+    const files = server.tls ? readTlsFiles(server.tls) : null
+    if (auth?.ok) this.#tellAll({ type: 'credentials', credentials: auth.credentials })
+    else if (auth) log.warn(`${auth.sentence}: the users stay as they were`)
+    if (files?.ok) this.#tellAll({ type: 'certificates', tls: files.tls })
+    else if (files) log.warn(`${files.sentence}: the certificates stay as they were`)
+    log.info('users and certificates were read again')
+  }
+
+  #tellAll(message: ToData): void {
+    for (const { port } of this.#threads) port.post(message)
   }
 
   #fail(sentence: string): void {
@@ -216,7 +222,9 @@ class NodeProcess {
     const facts = { version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
     if (auth && !auth.ok) throw new Error(auth.sentence)
-    const listen = await this.#places(shared)
+    const files = server.tls ? readTlsFiles(server.tls) : null
+    if (files && !files.ok) throw new Error(files.sentence)
+    const listen = await this.#places(shared, files?.tls ?? null)
     const options: DataPlaneOptions = {
       listen,
       dataListen: tier ? { host: tier.peerHost, port: tier.peerPort === 0 ? 0 : tier.peerPort + 1, shared } : null,
@@ -253,17 +261,18 @@ class NodeProcess {
   /** Datagrams have a thread of their own, always on the net loop: they are rare, and epoll's threads are not slowed. */
   async #startDatagrams(arena: Arena, options: DataPlaneOptions): Promise<Address[]> {
     const { server } = this.#options
-    const listen = (await addressed(server.udp)).map(place => ({ ...place, udp: true, ipv6Only: true }))
+    const places = await addressed(server.udp)
+    const listen = places.map(({ host, port }) => ({ host, port, udp: true, ipv6Only: true }))
     const { clients } = await this.#startThread(arena, 'net', server.threads, { ...options, listen, dataListen: null })
     return listen.map(({ host }, i) => ({ host, port: clients[i]!.port }))
   }
 
   /** Every place as the loops want it: names looked up, the way of a unix socket free. */
-  async #places(shared: boolean): Promise<ListenOptions[]> {
+  async #places(shared: boolean, tls: TlsSettings | null): Promise<ListenOptions[]> {
     const { listen, unix, backlog } = this.#options.server
-    const places: ListenOptions[] = (await addressed(listen)).map(place => ({
-      ...place,
-      ...{ backlog, shared, ipv6Only: true },
+    const places: ListenOptions[] = (await addressed(listen)).map(({ host, port, isPlain }) => ({
+      ...{ host, port, backlog, shared, ipv6Only: true },
+      ...(tls && !isPlain ? { tls } : {}),
     }))
     if (!unix) return places
     const problem = await freeUnixPath(unix.path)
@@ -409,9 +418,9 @@ class NodeProcess {
 }
 
 /** A name may mean several addresses: each is a place. */
-async function addressed(places: readonly Address[]): Promise<Address[]> {
+async function addressed(places: readonly ListenPlace[]): Promise<ListenPlace[]> {
   const all = await Promise.all(places.map(({ host }) => addressesOf(host)))
-  return places.flatMap(({ port }, i) => all[i]!.map(host => ({ host, port })))
+  return places.flatMap((place, i) => all[i]!.map(host => ({ ...place, host })))
 }
 
 /** The same place for another thread: by the port, or by the descriptor where a port cannot be bound twice. */

@@ -7,6 +7,8 @@
  * memory, under the key's lock, by the engine; a late or early message can delay a request, never make it wrong.
  */
 
+import type { TlsSettings } from '../transport/tls.js'
+
 /** Where a node of the tier can be reached. `number` is what the engine's route table names owners by: unique, never reused in a tier. */
 export interface PeerNode {
   number: number
@@ -59,6 +61,8 @@ export type ToData =
   | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
   /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */
   | { type: 'credentials'; credentials: readonly Uint8Array[] }
+  /** -Z: what new connections are shown from now on. */
+  | { type: 'certificates'; tls: TlsSettings }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

@@ -126,6 +126,10 @@ export class EpollLoop implements Loop {
     onError: (sentence: string) => void,
   ): void {
     const { host, port, path } = options
+    if (options.tls || options.udp) {
+      this.soon(() => onError(`cannot listen on port ${port} of ${host}: the epoll loop knows neither TLS nor UDP`))
+      return
+    }
     if (path === undefined && !isLiteral(literalOf(host))) {
       this.soon(() => onError(`cannot listen on "${host}": give an IP address`))
       return

@@ -9,6 +9,8 @@
  * array). Connections read into and write from ranges of it, so that the hot path copies nothing.
  */
 
+import type { TlsSettings } from './tls.js'
+
 export type LoopKind = 'net' | 'epoll' | 'simulated'
 
 /** Handle of a pending timer; opaque. */
@@ -61,6 +63,8 @@ export interface Connection {
 export interface Listener {
   /** The real port, when 0 was asked. */
   readonly port: number
+  /** For a listener with `tls`: connections from now on get these certificates. */
+  renew?(tls: TlsSettings): void
   close(): void
 }
 
@@ -71,6 +75,8 @@ export interface ListenOptions {
   path?: string
   /** Datagrams instead of connections, each of them as a connection of its own (udp.ts). Net only. */
   udp?: boolean
+  /** Every connection is a TLS one. Net only. */
+  tls?: TlsSettings
   /** An IPv6 address takes no IPv4 connections, so that both may have the port. */
   ipv6Only?: boolean
   /** Several loops (threads) of this process share the port. See each world for how. */

@@ -5,8 +5,10 @@
  */
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
+import { createServer as createTlsServer, TLSSocket, Server as TlsServer } from 'node:tls'
 import { loadLibc } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
+import { isAcceptable, tlsOptions } from './tls.js'
 import { listenUdp } from './udp.js'
 import { CLOSED_HERE, listenSentence, literalOf, plainAddress, UNIX_HOST, wordsOf } from './words.js'
 
@@ -15,6 +17,8 @@ const QUEUED_BYTES_MAX = 256 * 1024
 /** After `close()`: how long a peer may take to read what was sent, and then to close its own side. */
 const FLUSH_LIMIT_MS = 30_000
 const LINGER_LIMIT_MS = 1000
+
+const SOCKET = { allowHalfOpen: true, noDelay: true }
 
 /** Where a listener of this world can be met by other threads of the process (ListenOptions.fd). */
 export interface NetListener extends Listener {
@@ -86,10 +90,17 @@ class NetLoop implements Loop {
       return
     }
     const { host, port, path, ipv6Only = false, backlog = 1024 } = options
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
+    const { tls } = options
+    const adopt = (socket: Socket) => {
       const connection = this.#adopt(socket)
       connection.handler = onConnection(connection)
-    })
+    }
+    const server = tls
+      ? createTlsServer({ ...SOCKET, ...tlsOptions(tls) }, socket => {
+          if (isAcceptable(socket, tls)) adopt(socket)
+          else socket.destroy()
+        })
+      : createServer(SOCKET, adopt)
     this.#servers.add(server)
     server.once('error', (error: NodeJS.ErrnoException) => {
       this.#servers.delete(server)
@@ -144,6 +155,9 @@ class NetLoop implements Loop {
     const address = server.address()
     return {
       port: address !== null && typeof address === 'object' ? address.port : 0,
+      renew: tls => {
+        if (server instanceof TlsServer) server.setSecureContext(tlsOptions(tls))
+      },
       fd: (server as Server & { _handle?: { fd?: number } })._handle?.fd,
       close: () => {
         this.#servers.delete(server)
@@ -258,7 +272,8 @@ class NetConnection implements Connection {
     if (this.#closed) return
     this.#closed = true
     // Only TCP knows a reset.
-    if (this.#connected && this.#socket.remotePort !== undefined) this.#socket.resetAndDestroy()
+    const isTcp = this.#socket.remotePort !== undefined && !(this.#socket instanceof TLSSocket)
+    if (this.#connected && isTcp) this.#socket.resetAndDestroy()
     else this.#socket.destroy()
     setImmediate(() => this.#tellClosed())
   }

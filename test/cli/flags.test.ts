@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os'
 import t from 'tap'
 import { type FlagValues, MEMORY_LIMIT_MB_MAX, parseFlags } from '../../lib/server/flags.js'
 
+const SSL = 'ssl_chain_cert=c,ssl_key=k'
+
 t.test('defaults are memcached’s', async t => {
   t.same(parseFlags({}), {
     ok: true,
@@ -16,7 +18,7 @@ t.test('defaults are memcached’s', async t => {
       },
       ...{ maxConnections: 1024, factor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flush: true },
       ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto', idleTimeoutSec: 0 },
-      ...{ daemon: false, pidFile: null, user: null, authFile: null, withoutEffect: [] },
+      ...{ daemon: false, pidFile: null, user: null, authFile: null, tls: null, withoutEffect: [] },
     },
   })
 })
@@ -49,6 +51,13 @@ t.test('what people write', async t => {
   t.match(options({ listen: '::1,127.0.0.1:7', 'udp-port': '5' }), udp, 'a port of its own is that of both')
   t.match(options({ extended: ['idle_timeout=30,modern', 'hashpower=20'], 'udp-port': '0' }), {
     ...{ idleTimeoutSec: 30, withoutEffect: ['-o modern', '-o hashpower'] },
+  })
+  t.match(options({ 'enable-ssl': true, extended: [SSL, 'ssl_min_version=TLSv1.3'], listen: 'notls:::1,a:5' }), {
+    tls: { chainFile: 'c', keyFile: 'k', caFile: null, verify: 0, ciphers: null, minVersion: 'TLSv1.3' },
+    listen: [
+      { host: '::1', port: 11_211, isPlain: true },
+      { host: 'a', port: 5 },
+    ],
   })
   t.match(options({ daemon: true, pidfile: '/run/p', user: 'nobody', protocol: 'auto' }), {
     ...{ daemon: true, pidFile: '/run/p', user: 'nobody' },
@@ -90,7 +99,18 @@ t.test('one sentence with the value for everything that cannot be', async t => {
     [{ extended: 'idle_timeout' }, '-o idle_timeout: give idle_timeout=value'],
     [{ extended: 'maxconns_fast=1' }, '-o maxconns_fast=1: takes no value'],
     [{ extended: 'idle_timeout=soon' }, '-o idle_timeout=soon: must be a whole number of seconds'],
-    [{ 'enable-ssl': true }, '-Z (--enable-ssl): TLS is not supported yet'],
+    [{ 'enable-ssl': true }, '-Z needs -o ssl_chain_cert=file and -o ssl_key=file'],
+    [{ extended: 'ssl_key=k' }, '-o ssl_key needs -Z'],
+    [{ 'enable-ssl': true, extended: `${SSL},ssl_verify_mode=4` }, '-o ssl_verify_mode=4: must be 0, 1, 2 or 3'],
+    [{ 'enable-ssl': true, extended: `${SSL},ssl_verify_mode=2` }, '-o ssl_verify_mode=2 needs -o ssl_ca_cert=file'],
+    [
+      { 'enable-ssl': true, extended: [SSL, 'ssl_min_version=tlsv1.1'] },
+      '-o ssl_min_version=tlsv1.1: must be tlsv1.2 or tlsv1.3',
+    ],
+    [
+      { 'enable-ssl': true, extended: SSL, loop: 'epoll' },
+      '--loop epoll: TLS needs the net loop, which -Z takes by itself',
+    ],
     [{ loop: 'uring' }, '--loop uring: must be auto, net or epoll'],
   ]
   for (const [values, sentence] of sentences) t.same(parseFlags(values), { ok: false, sentence })
