@@ -16,8 +16,16 @@ export function say(text: string): void {
   process.stdout.write(`${text}\n`)
 }
 
+let divert: ((text: string) => void) | null = null
+
+/** Somebody else says them from now on, until null: a daemon has no stderr that anybody reads. */
+export function divertComplaints(to: ((text: string) => void) | null): void {
+  divert = to
+}
+
 export function complain(text: string): void {
-  process.stderr.write(`continuum: ${text}\n`)
+  if (divert) divert(text)
+  else process.stderr.write(`continuum: ${text}\n`)
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */
@@ -54,6 +62,8 @@ export function onEnd(end: () => void, withParent: boolean): void {
   }
   process.on('SIGINT', once)
   process.on('SIGTERM', once)
+  // memcached's word for a graceful stop, which is what the others mean here too.
+  process.on('SIGUSR1', once)
   if (!withParent) return
   process.stdin.on('end', once)
   process.stdin.on('error', once)

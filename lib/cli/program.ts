@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
+import { VERSION_TEXT } from '../server/version.js'
 import { DamagedFile } from '../tier/atomic-file.js'
 import { coordinatorCommand } from './coordinator.js'
 import { complain, Sentence } from './output.js'
@@ -30,12 +31,17 @@ export function packageVersion(): string {
   return typeof manifest === 'object' && manifest !== null && 'version' in manifest ? String(manifest.version) : '0'
 }
 
+/** `memcached 1.6.45` is what scripts look for in the answer to -V. */
+function serverVersion(): string {
+  return `continuum ${packageVersion()} (speaks as memcached ${VERSION_TEXT})`
+}
+
 function createProgram(): Command {
-  const program = new Command('continuum')
+  const program = new Command('continuum').enablePositionalOptions()
   program
     .description('a memcached-protocol cache tier that keeps its keys when it changes shape')
     .version(`continuum ${packageVersion()}`, '-V, --version')
-  serverCommand(program.command('server').version(`continuum ${packageVersion()}`, '-V, --version'))
+  serverCommand(program.command('server').version(serverVersion(), '-V, --version'))
   coordinatorCommand(program.command('coordinator'))
   upCommand(program.command('up'))
   tierCommand(program.command('tier'))

@@ -19,17 +19,12 @@ export function readSecret(file: string | undefined, warn: (sentence: string) =>
       warn(`the peer secret file ${file} can be read by others: chmod 600 ${file}`)
     text = readFileSync(file, 'utf8').trim()
   } catch (error) {
-    throw new Sentence(`the peer secret file ${file} cannot be read (${missing(error)})`)
+    throw new Sentence(`the peer secret file ${file} cannot be read (${reasonOf(error)})`)
   }
   if (text === '') throw new Sentence(`the peer secret file ${file} is empty`)
   if (text.length > SECRET_BYTES_MAX)
     throw new Sentence(`the peer secret file ${file} is longer than ${SECRET_BYTES_MAX} bytes`)
   return text
-}
-
-function missing(error: unknown): string {
-  const reason = reasonOf(error)
-  return reason === 'ENOENT' ? 'there is no such file' : reason
 }
 
 /** The tier's secret file in a data directory, made at the first start. */

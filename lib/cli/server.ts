@@ -1,13 +1,18 @@
 /** `continuum server`: one node. Checks what was asked for, starts it, says when it is ready, ends it when told to. */
 import { type Command, Option } from 'commander'
-import { FLAGS, type FlagValues, parseFlags, type ServerOptions } from '../server/flags.js'
+import { FLAGS, type FlagValues, parseFlags } from '../server/flags.js'
+import type { Ears } from '../server/node.js'
 import { parseAddress, parseStoreUrl } from '../tier/store.js'
 import { WEIGHT_MAX } from '../tier/topology.js'
 import { NODE_ID_PATTERN } from '../tier/validate.js'
 import { idSentence } from '../tier/wishes.js'
 import type { Address } from '../transport/loop.js'
+import { daemonReport, startDaemon } from './daemon.js'
 import { complain, createLog, onEnd, Sentence, say } from './output.js'
+import { keepPidFile } from './pid-file.js'
+import { writePortFile } from './port-file.js'
 import { needsLoopback, readSecret } from './secret.js'
+import { become, userToBecome } from './user.js'
 
 /** What a node needs to be part of a tier; see NodeOptions of lib/server/node.ts. */
 export interface TierOptions {
@@ -49,6 +54,7 @@ export function serverCommand(command: Command): void {
   for (const flag of FLAGS) {
     const names = `${flag.short ? `-${flag.short}, ` : ''}--${flag.long}${flag.argument ? ` <${flag.argument}>` : ''}`
     const option = new Option(names, flag.help)
+    if (flag.repeatable) option.argParser((text: string, before: string[] | undefined) => [...(before ?? []), text])
     command.addOption(flag.help === undefined ? option.hideHelp() : option)
   }
   command
@@ -70,30 +76,50 @@ export function serverCommand(command: Command): void {
 
 async function runServer(command: Command): Promise<void> {
   const values = command.opts<ServerValues>()
+  const report = daemonReport()
   const parsed = parseFlags(flagValues(command))
   if (!parsed.ok) throw new Sentence(parsed.sentence)
   const log = createLog(values.verbose, values.nodeId ?? 'server')
+  const warn = (sentence: string) => log.warn(sentence)
   const server = parsed.options
-  const tier = tierOptions(values, sentence => log.warn(sentence))
+  const tier = tierOptions(values, warn)
+  if (tier && server.listen.length === 0) throw new Sentence('--join needs a TCP port: give -p beside -s')
+  const user = userToBecome(server.user)
+  if (server.daemon && !report) {
+    const line = await startDaemon(values.verbose > 0)
+    if (values.jsonReady) say(line)
+    process.exit(0)
+  }
+  for (const flag of server.withoutEffect) log.info(`${flag} has no effect here`)
   const { startNode } = await import('../server/node.js')
-  const node = await startNode({ server, tier, log }).catch((error: unknown) => {
+  const onListening = (ears: Ears) => {
+    const portFile = process.env.MEMCACHED_PORT_FILENAME
+    if (portFile) writePortFile(portFile, ears.tcp, ears.udp)
+    if (server.pidFile !== null) keepPidFile(server.pidFile, warn)
+    if (user) become(user, ears.unix ? [ears.unix.path] : [])
+  }
+  const node = await startNode({ server, tier, log, onListening }).catch((error: unknown) => {
     throw error instanceof Error && error.constructor !== TypeError ? new Sentence(error.message) : error
   })
   node.onFatal(sentence => {
     complain(sentence)
     process.exit(1)
   })
-  onEnd(() => void node.stop().finally(() => process.exit(0)), values.withParent === true)
-  const { clientPort, peerPort, dataPort, loop, why } = node
-  say(
-    values.jsonReady
-      ? JSON.stringify({ clientPort, peerPort, dataPort, loop, why })
-      : `continuum server: node ${tier ? `${tier.nodeId} ` : ''}ready on ${placeText(server, clientPort)} (loop ${loop}: ${why})`,
-  )
+  onEnd(() => void node.stop().finally(() => process.exit(0)), values.withParent === true && !report)
+  // Never the end of a server, as a closed terminal would have it.
+  process.on('SIGHUP', () => node.reload())
+  const { clientPort, peerPort, dataPort, ears, loop, why } = node
+  const udp = ears.udp.map(place => `udp:${placeText(place)}`)
+  const places = [...ears.tcp.map(placeText), ...udp, ...(ears.unix ? [ears.unix.path] : [])]
+  const line = values.jsonReady
+    ? JSON.stringify({ clientPort, peerPort, dataPort, places, loop, why, pid: process.pid })
+    : `continuum server: node ${tier ? `${tier.nodeId} ` : ''}ready on ${places.join(', ')} (loop ${loop}: ${why})`
+  if (report) report(line)
+  else say(line)
 }
 
-function placeText({ listen }: ServerOptions, port: number): string {
-  return listen.includes(':') ? `[${listen}]:${port}` : `${listen}:${port}`
+function placeText({ host, port }: Address): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
 }
 
 function flagValues(command: Command): FlagValues {

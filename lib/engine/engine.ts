@@ -67,7 +67,7 @@ const ENGINE_COUNTERS = [
 const HOST_COUNTERS = [
   ...['curr_connections', 'total_connections', 'bytes_read', 'bytes_written', 'rejected_connections'],
   ...['forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused', 'conn_yields'],
-  ...['hops_refused', 'requests_dropped'],
+  ...['hops_refused', 'requests_dropped', 'idle_kicks', 'auth_cmds', 'auth_errors'],
 ]
 
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */

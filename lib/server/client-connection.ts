@@ -36,10 +36,6 @@ const AHEAD_BYTES_MAX = 65_536
 const KEPT_BYTES_MAX = 1 << 20
 /** PROTOCOL D1: at this length the engine looks at a line that has no end yet. */
 const LINE_MAX = 2048
-/** Reads of one connection before others have their turn. */
-const READS_MAX = 8
-/** Requests worked on outside the engine's own loop, likewise: some of them, as `stats`, are slow. */
-const STEPS_MAX = 128
 /** Replies that go out together are joined up to this size: one system call instead of many. */
 const JOINED_BYTES_MAX = 65_536
 const LF = 0x0a
@@ -71,19 +67,34 @@ export class ClientConnection implements ConnectionHandler {
   #drained = false
   #wakePending = false
   #turnTimer: Timer | null = null
+  #seenAt: number
 
   constructor(plane: DataPlane, connection: Connection, onGone: () => void) {
     this.#plane = plane
     this.#connection = connection
     this.#onGone = onGone
+    this.#seenAt = plane.idleTick
+  }
+
+  /** Idle ticks of the plane since the client sent or took something; 0 while it waits for an answer of ours. */
+  get idleTicks(): number {
+    return this.#pending.length > 0 ? 0 : this.#plane.idleTick - this.#seenAt
+  }
+
+  /** Bytes that came before this connection was its handler's. */
+  goOnFrom(bytes: Uint8Array): void {
+    this.#kept.append(bytes)
+    this.onReadable()
   }
 
   onReadable(): void {
+    this.#seenAt = this.#plane.idleTick
     this.#plane.newTurn()
-    this.#drive(READS_MAX)
+    this.#drive(this.#plane.readsPerEvent)
   }
 
   onWritable(): void {
+    this.#seenAt = this.#plane.idleTick
     const out = this.#out
     let done = 0
     while (done < out.length) {
@@ -105,6 +116,11 @@ export class ClientConnection implements ConnectionHandler {
   shut(): void {
     this.#ended = true
     this.#drive(0)
+  }
+
+  /** It was idle for too long. */
+  kick(): void {
+    this.#connection.close()
   }
 
   onClose(): void {
@@ -132,11 +148,12 @@ export class ClientConnection implements ConnectionHandler {
     if (this.#driving || this.#connection.closed) return
     this.#driving = true
     let reads = readsMax
-    let steps = STEPS_MAX
+    let steps = this.#plane.stepsPerEvent
     this.#drained = false
     for (;;) {
       this.#sendAnswers()
       if (steps === 0) {
+        this.#plane.engine.count('conn_yields', 1)
         this.#driveNextTurn()
         break
       }
@@ -145,7 +162,7 @@ export class ClientConnection implements ConnectionHandler {
         continue
       }
       if (reads === 0 || this.#drained || !this.#mayRead() || !this.#receive()) break
-      if (--reads === 0) this.#plane.engine.count('conn_yields', 1)
+      if (--reads === 0 && !this.#drained) this.#plane.engine.count('conn_yields', 1)
     }
     this.#driving = false
     if (this.#connection.closed) return

@@ -12,33 +12,35 @@
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
-import type { Connection, ConnectionHandler, Listener, Loop, Timer } from '../transport/loop.js'
+import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
+import type { Credentials } from './auth-file.js'
+import { AuthGate } from './auth-gate.js'
 import { ClientConnection } from './client-connection.js'
 import { Forwarder } from './forwarder.js'
 import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
-import type { DataPort, PeerNode, ToData } from './plane.js'
+import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
 import { type Request, serverError, tokensOf } from './request.js'
 import { clusterConfig, type Facts, statsReply } from './stats-command.js'
 
-export interface ListenAt {
-  host: string
-  port: number
-  shared?: boolean
-  joins?: boolean
-  fd?: number
-  backlog?: number
-}
-
 export interface DataPlaneOptions {
-  listen: ListenAt
+  /** Where clients connect. */
+  listen: ListenOptions[]
   /** Where other nodes' workers connect; null: a node alone. */
-  dataListen: ListenAt | null
+  dataListen: ListenOptions | null
   identity: LinkIdentity
   secret: string | null
-  /** -c */
+  /** -c: connections of clients of all threads. */
   maxConnections?: number
+  /** How many there are, in memory that all threads share; without it this plane is the only one. */
+  connections?: Int32Array
+  /** -o idle_timeout; 0: nobody is too idle. */
+  idleTimeoutSec?: number
+  /** -R */
+  reqsPerEvent?: number
+  /** -Y; null: nobody is asked who they are. */
+  credentials?: Credentials | null
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
@@ -51,8 +53,27 @@ const EMPTY = Buffer.alloc(0)
 const TOO_MANY: Buffer = Buffer.from('ERROR Too many open connections\r\n')
 /** How long clients have for their last answers when the server stops, ms. */
 const STOP_GRACE_MS = 500
+/** An idle connection is noticed after so many ticks of the idle clock, that is after 1 to 1.25 times the limit. */
+const IDLE_TICKS = 5
+/**
+ * What one connection may do before others have their turn, at memcached's default of -R: reads of up to 64 KiB, whose
+ * requests the engine executes in one go, and requests worked on outside the engine's own loop (some, as `stats`, are slow).
+ */
+const REQS_PER_EVENT = 20
+const READS_PER_EVENT = 8
+const STEPS_PER_EVENT = 128
+/** Datagrams that are worked on at once. */
+const DATAGRAMS_MAX = 1024
+const NOBODY: ConnectionHandler = { onReadable() {}, onWritable() {}, onClose() {} }
 /** A generation that was heard of and has not come is asked for again after this, ms. */
 const HEARD_AGAIN_MS = 1000
+
+/** What the plane asks of a client's connection, whoever handles it. */
+interface Client {
+  readonly idleTicks: number
+  shut(): void
+  kick(): void
+}
 
 export class DataPlane {
   readonly loop: Loop
@@ -63,7 +84,7 @@ export class DataPlane {
   readonly #parking: Parking
   readonly #peers: PeerConnections
   readonly #listeners: Listener[] = []
-  readonly #clients = new Set<ClientConnection>()
+  readonly #clients = new Set<Client>()
   readonly #waitingForDone = new Map<number, Request>()
   readonly #startedAt: number
   #nodes: PeerNode[] = []
@@ -71,8 +92,14 @@ export class DataPlane {
   #clientPort = 0
   #heard = 0
   #heardAt = 0
+  #credentials: Credentials | null
   #stopping = false
   #grace: Timer | null = null
+  readonly #connections: Int32Array
+  readonly readsPerEvent: number
+  readonly stepsPerEvent: number
+  /** Steps of the idle clock; stands still when nobody is too idle. */
+  idleTick = 0
 
   constructor({
     loop,
@@ -85,6 +112,11 @@ export class DataPlane {
     this.#port = port
     this.#options = options
     this.#startedAt = loop.wallClock()
+    this.#credentials = options.credentials ?? null
+    this.#connections = options.connections ?? new Int32Array(1)
+    const share = (options.reqsPerEvent ?? REQS_PER_EVENT) / REQS_PER_EVENT
+    this.readsPerEvent = Math.max(1, Math.round(share * READS_PER_EVENT))
+    this.stepsPerEvent = Math.max(1, Math.round(share * STEPS_PER_EVENT))
     const count = (name: string, by: number) => engine.count(name, by)
     const timeoutMs = options.takeTimeoutMs ?? 5000
     const { identity, secret } = options
@@ -106,38 +138,42 @@ export class DataPlane {
 
   /** Listens, and says so to the control plane. */
   start(): void {
+    this.#watchIdle()
     const { listen, dataListen, identity, secret } = this.#options
-    const ports: { clientPort: number; dataPort: number; clientFd?: number; dataFd?: number } = {
-      clientPort: 0,
-      dataPort: 0,
-    }
-    let open = dataListen ? 2 : 1
+    const clients: Opened[] = listen.map(() => ({ port: 0 }))
+    const data: { dataPort: number; dataFd?: number } = { dataPort: 0 }
+    let open = listen.length + (dataListen ? 1 : 0)
     const done = () => {
-      if (--open === 0) this.#port.post({ type: 'listening', ...ports, loop: this.loop.kind, why: '' })
+      if (--open > 0) return
+      this.#clientPort = clients[0]?.port ?? 0
+      this.#port.post({
+        ...{ type: 'listening', clientPort: this.#clientPort, clients, ...data, loop: this.loop.kind, why: '' },
+      })
     }
     const failed = (sentence: string) => this.#port.post({ type: 'failed', sentence })
     const keep = (listener: Listener & { fd?: number | undefined }) => {
       this.#listeners.push(listener)
       return listener
     }
-    this.loop.listen(
-      listen,
-      connection => this.#accept(connection),
-      listener => {
-        const { port, fd } = keep(listener)
-        Object.assign(ports, { clientPort: port, clientFd: fd })
-        this.#clientPort = port
-        done()
-      },
-      failed,
-    )
+    listen.forEach((place, i) => {
+      this.loop.listen(
+        place,
+        connection => (place.udp ? this.#datagram(connection) : this.#accept(connection)),
+        listener => {
+          const { port, fd } = keep(listener)
+          clients[i] = { port, fd }
+          done()
+        },
+        failed,
+      )
+    })
     if (!dataListen) return
     this.loop.listen(
       dataListen,
       connection => acceptLink(connection, this.loop, { self: identity, secret, accepts: ['data'] }, this.#peers),
       listener => {
         const { port, fd } = keep(listener)
-        Object.assign(ports, { dataPort: port, dataFd: fd })
+        Object.assign(data, { dataPort: port, dataFd: fd })
         done()
       },
       failed,
@@ -292,7 +328,7 @@ export class DataPlane {
       threads: 1,
       version: 'continuum',
       port: this.#clientPort,
-      backlog: this.#options.listen.backlog ?? 1024,
+      backlog: this.#options.listen[0]?.backlog ?? 1024,
       ...this.#options.facts,
     }
     return statsReply(words, this.engine, facts) ?? Buffer.from('ERROR\r\n')
@@ -314,6 +350,8 @@ export class DataPlane {
     else if (message.type === 'refused') this.#refused(message.ticket, message.reason)
     else if (message.type === 'done') this.#done(message.ticket)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
+    else if (message.type === 'credentials') this.#credentials = message.credentials
+    else if (message.type === 'certificates') for (const listener of this.#listeners) listener.renew?.(message.tls)
     else if (message.type === 'stop') this.stop()
   }
 
@@ -344,14 +382,65 @@ export class DataPlane {
   #accept(connection: Connection): ConnectionHandler {
     const { maxConnections = 1024 } = this.#options
     this.engine.count('total_connections', 1)
-    if (this.#clients.size >= maxConnections || this.#stopping) {
+    // The place is taken first: another thread may be accepting at the same moment.
+    if (this.#stopping || Atomics.add(this.#connections, 0, 1) >= maxConnections) {
+      if (!this.#stopping) Atomics.sub(this.#connections, 0, 1)
       this.engine.count('rejected_connections', 1)
       return refuse(connection)
     }
     this.engine.count('curr_connections', 1)
+    return this.#credentials ? this.#gate(connection) : this.#enter(connection)
+  }
+
+  #enter(connection: Connection): ClientConnection {
     const client = new ClientConnection(this, connection, () => this.#clientGone(client))
     this.#clients.add(client)
     return client
+  }
+
+  /** A datagram takes no place of a connection; when too many are under way, it is lost like any other. */
+  #datagram(connection: Connection): ConnectionHandler {
+    if (this.#stopping || this.#clients.size >= DATAGRAMS_MAX) {
+      this.engine.count('requests_dropped', 1)
+      connection.destroy()
+      return NOBODY
+    }
+    const client = new ClientConnection(this, connection, () => this.#gone(client))
+    this.#clients.add(client)
+    return client
+  }
+
+  #gate(connection: Connection): ConnectionHandler {
+    const gate: AuthGate = new AuthGate({
+      connection,
+      credentials: () => this.#credentials ?? [],
+      count: (name, by) => this.engine.count(name, by),
+      tick: () => this.idleTick,
+      onGone: () => this.#clientGone(gate),
+      onKnown: rest => {
+        this.#clients.delete(gate)
+        const client = this.#enter(connection)
+        connection.handler = client
+        client.goOnFrom(rest)
+        if (this.#stopping) client.shut()
+      },
+    })
+    this.#clients.add(gate)
+    return gate
+  }
+
+  #watchIdle(): void {
+    const { idleTimeoutSec = 0 } = this.#options
+    if (idleTimeoutSec === 0 || this.#stopping) return
+    this.loop.setTimer((idleTimeoutSec * 1000) / (IDLE_TICKS - 1), () => {
+      this.idleTick++
+      for (const client of this.#clients) {
+        if (client.idleTicks < IDLE_TICKS) continue
+        this.engine.count('idle_kicks', 1)
+        client.kick()
+      }
+      this.#watchIdle()
+    })
   }
 
   stop(): void {
@@ -363,9 +452,14 @@ export class DataPlane {
     else this.#grace = this.loop.setTimer(STOP_GRACE_MS, () => this.#stopped())
   }
 
-  #clientGone(client: ClientConnection): void {
-    this.#clients.delete(client)
+  #clientGone(client: Client): void {
+    Atomics.sub(this.#connections, 0, 1)
     this.engine.count('curr_connections', -1)
+    this.#gone(client)
+  }
+
+  #gone(client: Client): void {
+    this.#clients.delete(client)
     if (!this.#grace || this.#clients.size > 0) return
     this.loop.clearTimer(this.#grace)
     this.#stopped()

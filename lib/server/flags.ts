@@ -4,11 +4,16 @@
  * sentence. Pure; the command line (lib/cli/server.ts) hands the texts in.
  */
 import { availableParallelism } from 'node:os'
+import { extendedOptions } from './extended-flags.js'
+import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.js'
+import { type TlsFlags, tlsFlags } from './tls-files.js'
 
 export interface ServerOptions {
-  /** 0: any free port. */
-  port: number
-  listen: string
+  /** Where clients connect by TCP; none with a unix socket alone. */
+  listen: ListenPlace[]
+  /** Where datagrams come; none by default. */
+  udp: ListenPlace[]
+  unix: UnixPlace | null
   memoryLimitMb: number
   threads: number
   itemSizeMax: number
@@ -22,6 +27,18 @@ export interface ServerOptions {
   backlog: number
   verbosity: number
   loop: 'auto' | 'net' | 'epoll'
+  /** 0: nobody is too idle. */
+  idleTimeoutSec: number
+  daemon: boolean
+  pidFile: string | null
+  /** Whom to become once the ports are open, when started by root. */
+  user: string | null
+  /** -Y: clients say who they are first. */
+  authFile: string | null
+  /** -Z with its words of -o. */
+  tls: TlsFlags | null
+  /** Flags that were taken and do nothing here, by name. */
+  withoutEffect: string[]
 }
 
 export interface Flag {
@@ -29,6 +46,8 @@ export interface Flag {
   long: string
   /** Name of its argument; none for a switch. */
   argument?: string
+  /** May be given more than once. */
+  repeatable?: boolean
   /** For --help; a flag without a text is known but refused. */
   help?: string
   /** Why a known flag is refused. */
@@ -51,7 +70,8 @@ export const FLAGS: readonly Flag[] = [
     short: 'l',
     long: 'listen',
     argument: 'addr',
-    help: 'address to listen on, host or host:port (default: 127.0.0.1)',
+    repeatable: true,
+    help: 'addresses to listen on, host or host:port; several by commas or by several -l (default: 127.0.0.1)',
   },
   { short: 'm', long: 'memory-limit', argument: 'num', help: 'item memory in megabytes (default: 64)' },
   { short: 'M', long: 'disable-evictions', help: 'answer an error instead of evicting when memory is full' },
@@ -67,34 +87,59 @@ export const FLAGS: readonly Flag[] = [
   { short: 'n', long: 'slab-min-size', argument: 'bytes', help: 'min space for key, value and flags (default: 48)' },
   { short: 'C', long: 'disable-cas', help: 'do without cas: gets answers 0' },
   { short: 'F', long: 'disable-flush-all', help: 'turn the flush_all command off' },
-  { short: 'R', long: 'max-reqs-per-event', argument: 'num', help: 'max requests of one event (default: 20)' },
+  {
+    short: 'R',
+    long: 'max-reqs-per-event',
+    argument: 'num',
+    help: 'share of one connection before others have their turn (default: 20)',
+  },
   { short: 'b', long: 'listen-backlog', argument: 'num', help: 'backlog queue limit (default: 1024)' },
-  { short: 'U', long: 'udp-port', argument: 'num', help: 'only 0: UDP is off' },
-  { short: 'B', long: 'protocol', argument: 'name', help: 'only ascii' },
-  { short: 'o', long: 'extended', argument: 'list', help: 'only maxconns_fast, which is always on' },
-  { short: 's', long: 'unix-socket', argument: 'file', refused: 'unix sockets are not supported yet' },
-  { short: 'a', long: 'unix-mask', argument: 'mask', refused: 'unix sockets are not supported yet' },
+  { short: 'U', long: 'udp-port', argument: 'num', help: 'UDP port to listen on (default: 0, off)' },
+  { short: 'B', long: 'protocol', argument: 'name', help: 'ascii or auto, which is the same here' },
+  {
+    short: 'o',
+    long: 'extended',
+    argument: 'list',
+    repeatable: true,
+    help: 'more options, by commas: idle_timeout=seconds (default: 0, off); docs/COMPATIBILITY.md has the others',
+  },
+  {
+    short: 's',
+    long: 'unix-socket',
+    argument: 'file',
+    help: 'unix socket to listen on; no TCP then, unless -p is given too',
+  },
+  { short: 'a', long: 'unix-mask', argument: 'mask', help: 'permissions of the unix socket, octal (default: 0700)' },
   { short: 'A', long: 'enable-shutdown', refused: 'the shutdown command is not supported yet' },
-  { short: 'd', long: 'daemon', refused: 'a supervisor such as systemd keeps it in the background' },
-  { short: 'u', long: 'user', argument: 'name', refused: 'start it as the user that it should run as' },
-  { short: 'P', long: 'pidfile', argument: 'file', refused: 'a supervisor such as systemd knows the process id' },
+  { short: 'd', long: 'daemon', help: 'run in the background; the command ends when the node is ready' },
+  { short: 'u', long: 'user', argument: 'name', help: 'become this user once the ports are open (when run as root)' },
+  { short: 'P', long: 'pidfile', argument: 'file', help: 'write the process id to this file' },
   { short: 'r', long: 'enable-coredumps', refused: 'set the core limit with ulimit before the start' },
   { short: 'k', long: 'lock-memory', refused: 'memory is not locked' },
   { short: 'L', long: 'enable-largepages', refused: 'large pages are not supported' },
   { short: 'D', long: 'stat-prefix', argument: 'char', refused: 'statistics by prefix are not supported yet' },
   { short: 'S', long: 'enable-sasl', refused: 'SASL belongs to the binary protocol, which is not spoken' },
-  { short: 'Y', long: 'auth-file', argument: 'file', refused: 'authentication is not supported yet' },
+  {
+    short: 'Y',
+    long: 'auth-file',
+    argument: 'file',
+    help: 'clients authenticate first, by user:password lines of this file; SIGHUP reads it again',
+  },
   { short: 'X', long: 'disable-dumping', refused: 'there are no dump commands yet to turn off' },
   { short: 'W', long: 'disable-watch', refused: 'there is no watch command yet to turn off' },
   { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
-  { short: 'Z', long: 'enable-ssl', refused: 'TLS is not supported yet' },
+  {
+    short: 'Z',
+    long: 'enable-ssl',
+    help: 'TLS, with -o ssl_chain_cert=file,ssl_key=file; a listener "-l notls:host:port" does without',
+  },
   { short: 'N', long: 'napi-ids', argument: 'num', refused: 'NAPI ids are not supported' },
   { short: 'i', long: 'license', refused: 'the licence is in the file LICENSE' },
   { long: 'loop', argument: 'kind', help: 'event loop: auto, net or epoll (default: auto)' },
 ]
 
-/** Values by long name: text, or true for a switch, or a number for the repeatable -v. */
-export type FlagValues = Record<string, string | boolean | number | undefined>
+/** Values by long name: text, texts of what may be repeated, true for a switch, or a number for the repeatable -v. */
+export type FlagValues = Record<string, string | boolean | number | string[] | undefined>
 
 export type Parsed<T> = { ok: true; options: T } | { ok: false; sentence: string }
 
@@ -116,10 +161,24 @@ export function parseFlags(values: FlagValues): Parsed<ServerOptions> {
 
 function serverOptions(values: FlagValues): ServerOptions {
   const memoryLimitMb = memoryLimit(values['memory-limit'])
-  const place = listenPlace(values.listen)
+  const places = listenPlaces({
+    listen: texts(values.listen),
+    port: values.port === undefined ? null : portNumber(values.port),
+    udpPort: udpPort(values),
+    unixSocket: text(values['unix-socket']),
+    unixMask: text(values['unix-mask']),
+  })
+  if (typeof places === 'string') throw new BadFlag(places)
+  const extended = extendedOptions(texts(values.extended))
+  if (!extended.ok) throw new BadFlag(extended.sentence)
+  const tls = tlsFlags(values['enable-ssl'] === true, extended.values)
+  if (typeof tls === 'string') throw new BadFlag(tls)
+  if (tls && values.loop === 'epoll')
+    throw new BadFlag('--loop epoll: TLS needs the net loop, which -Z takes by itself')
   return {
-    port: place.port ?? portNumber(values.port),
-    listen: place.host,
+    listen: places.tcp,
+    udp: places.udp,
+    unix: places.unix,
     memoryLimitMb,
     threads: whole(values, 'threads', Math.min(4, availableParallelism()), 1, THREADS_MAX),
     itemSizeMax: itemSize(values['max-item-size'], memoryLimitMb),
@@ -133,18 +192,29 @@ function serverOptions(values: FlagValues): ServerOptions {
     backlog: whole(values, 'listen-backlog', 1024, 1, 65_535),
     verbosity: typeof values.verbose === 'number' ? values.verbose : 0,
     loop: loopKind(values.loop),
+    idleTimeoutSec: idleTimeout(extended.values.get('idle_timeout')),
+    daemon: values.daemon === true,
+    pidFile: text(values.pidfile) ?? null,
+    user: text(values.user) ?? null,
+    authFile: text(values['auth-file']) ?? null,
+    tls,
+    withoutEffect: extended.idle.map(name => `-o ${name}`),
   }
+}
+
+function text(value: FlagValues[string]): string | undefined {
+  return value === undefined ? undefined : String(value)
+}
+
+function texts(value: FlagValues[string]): string[] {
+  return value === undefined ? [] : Array.isArray(value) ? value : [String(value)]
 }
 
 /** Flags of memcached of which only one value is true here. */
 function refuseUnspoken(values: FlagValues): void {
-  const { 'udp-port': udp, protocol, extended } = values
-  if (udp !== undefined && udp !== '0') throw new BadFlag(`-U ${udp}: UDP is not supported, only -U 0`)
-  if (protocol !== undefined && protocol !== 'ascii') {
+  const { protocol } = values
+  if (protocol !== undefined && protocol !== 'ascii' && protocol !== 'auto') {
     throw new BadFlag(`-B ${protocol}: only the ascii protocol is spoken`)
-  }
-  for (const option of typeof extended === 'string' ? extended.split(',') : []) {
-    if (option !== 'maxconns_fast') throw new BadFlag(`-o ${option}: this option is not supported`)
   }
 }
 
@@ -201,24 +271,26 @@ function growthFactor(value: FlagValues[string]): number {
   return factor
 }
 
-/** memcached's tests ask with -1 for any free port; 0, which turns TCP off there, means the same here, as nothing else listens. */
+/** memcached's tests ask with -1 for any free port; 0 means the same here, where it turns TCP off in memcached: -s does that. */
 function portNumber(value: FlagValues[string]): number {
   if (value === '-1') return 0
   return whole({ port: value }, 'port', 11_211, 0, 65_535)
 }
 
-function listenPlace(value: FlagValues[string]): { host: string; port: number | null } {
-  if (value === undefined) return { host: '127.0.0.1', port: null }
-  const text = String(value)
-  const wrong = () => new BadFlag(`-l ${text}: must be one address, host or host:port`)
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s,:[\]]+))(?::(\d{1,5}))?$/.exec(text)
-  if (match) {
-    const port = match[3] === undefined ? null : Number(match[3])
-    if (port !== null && port > 65_535) throw wrong()
-    return { host: (match[1] ?? match[2]) as string, port }
-  }
-  if (/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(text)) return { host: text, port: null }
-  throw wrong()
+/** Null: off, which 0 means here, as in memcached. -1 is any free port, for tests. */
+function udpPort(values: FlagValues): number | null {
+  const asked = values['udp-port']
+  const port = asked === '-1' ? 0 : whole(values, 'udp-port', 0, 0, 65_535)
+  if (asked !== '-1' && port === 0) return null
+  if (values['auth-file'] === undefined) return port
+  throw new BadFlag(`-U ${String(asked)}: a datagram cannot authenticate, as -Y wants`)
+}
+
+/** memcached's limit is a whole number of seconds. */
+function idleTimeout(value: string | undefined): number {
+  if (value === undefined) return 0
+  if (!/^\d{1,9}$/.test(value)) throw new BadFlag(`-o idle_timeout=${value}: must be a whole number of seconds`)
+  return Number(value)
 }
 
 function loopKind(value: FlagValues[string]): ServerOptions['loop'] {

@@ -15,13 +15,20 @@ import { parseStoreUrl } from '../tier/store.js'
 import type { Topology } from '../tier/topology.js'
 import { checkTopology } from '../tier/validate.js'
 import { chooseLoop, createWaker } from '../transport/choose.js'
-import type { Address } from '../transport/loop.js'
+import type { Address, ListenOptions } from '../transport/loop.js'
 import { createNetLoop } from '../transport/net.js'
 import { eventPort } from '../transport/plane-port.js'
+import { addressesOf } from '../transport/resolve.js'
+import type { TlsSettings } from '../transport/tls.js'
+import { freeUnixPath, removeUnixPath, unixPathIdentity } from '../transport/unix-path.js'
+import { readAuthFile } from './auth-file.js'
 import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
-import type { ControlPort, ToControl, ToData } from './plane.js'
+import type { ListenPlace, UnixPlace } from './listen-flags.js'
+import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { readTlsFiles } from './tls-files.js'
+import { VERSION_TEXT } from './version.js'
 import type { WorkerData } from './worker.js'
 
 export interface NodeTierOptions {
@@ -48,14 +55,30 @@ export interface NodeOptions {
   server: ServerOptions
   tier: NodeTierOptions | null
   log: NodeLog
+  /**
+   * The ports are open; connections wait in them. What must happen before anything else does, as becoming another user;
+   * when it throws, the node does not start.
+   */
+  onListening?: (ears: Ears) => void
+}
+
+/** Where a running node listens for clients. */
+export interface Ears {
+  tcp: Address[]
+  udp: Address[]
+  unix: UnixPlace | null
 }
 
 export interface RunningNode {
+  /** The first TCP port; 0: a unix socket alone. */
   clientPort: number
+  ears: Ears
   peerPort: number
   dataPort: number
   loop: 'net' | 'epoll'
   why: string
+  /** Reads again what may have changed on the disk: users, certificates. What cannot be read stays as it was. */
+  reload(): void
   stop(): Promise<void>
   /** Something after which the node cannot go on; at most once. */
   onFatal(callback: (sentence: string) => void): void
@@ -90,6 +113,7 @@ class NodeProcess {
   #membership: Membership | null = null
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
+  #unix: { path: string; identity: number } | null = null
 
   constructor(options: NodeOptions) {
     this.#options = options
@@ -97,20 +121,20 @@ class NodeProcess {
 
   async start(): Promise<RunningNode> {
     const { server, tier, log } = this.#options
-    const choice = chooseLoop(server.loop)
+    const choice = chooseLoop(server.tls ? 'net' : server.loop)
     if (!choice.ok) throw new Error(choice.sentence)
     const arena = createArena({
       memoryLimitMb: server.memoryLimitMb,
       itemSizeMax: server.itemSizeMax,
       growthFactor: server.factor,
       chunkSizeMin: server.chunkSizeMin,
-      threads: server.threads,
+      threads: server.threads + (server.udp.length > 0 ? 1 : 0),
       evictions: server.evictions,
       cas: server.cas,
       flushEnabled: server.flush,
       versionText: VERSION_TEXT,
     })
-    const engine = new Engine(arena, server.threads)
+    const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
@@ -119,21 +143,26 @@ class NodeProcess {
     }
     const incarnation = String(BigInt(Date.now()) * 1000n + BigInt(randomInt(1000)))
     try {
-      const ports = await this.#startThreads(arena, choice.kind, incarnation)
+      const { ports, ears } = await this.#startThreads(arena, choice.kind, incarnation)
+      this.#options.onListening?.(ears)
+      const clientPort = ears.tcp[0]?.port ?? 0
       const running = {
-        clientPort: ports.clientPort,
+        clientPort,
+        ears,
         peerPort: 0,
         dataPort: ports.dataPort,
         loop: choice.kind,
-        why: choice.why,
+        why: server.tls ? 'TLS needs it' : choice.why,
+        reload: () => this.#reload(),
         stop: () => this.stop(),
         onFatal: (callback: (sentence: string) => void) => {
           this.#fatal = callback
           if (this.#fatalSentence !== null) callback(this.#fatalSentence)
         },
       }
-      if (tier) running.peerPort = await this.#joinTier(tier, engine, ports, incarnation)
-      log.info(`loop ${choice.kind}: ${choice.why}`)
+      if (tier)
+        running.peerPort = await this.#joinTier(tier, engine, { clientPort, dataPort: ports.dataPort }, incarnation)
+      log.info(`loop ${choice.kind}: ${running.why}`)
       return running
     } catch (error) {
       await this.stop()
@@ -148,11 +177,30 @@ class NodeProcess {
     this.#membership?.stop()
     this.#control?.stop()
     this.#store?.close()
-    for (const { port } of this.#threads) port.post({ type: 'stop' })
+    this.#tellAll({ type: 'stop' })
     const all = Promise.all(this.#threads.map(thread => thread.stopped))
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
     await Promise.race([all, limit])
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+    if (this.#unix && !removeUnixPath(this.#unix.path, this.#unix.identity)) {
+      this.#options.log.warn(`the unix socket ${this.#unix.path} could not be removed`)
+    }
+  }
+
+  #reload(): void {
+    if (this.#stopping) return
+    const { server, log } = this.#options
+    const auth = server.authFile === null ? null : readAuthFile(server.authFile)
+    const files = server.tls ? readTlsFiles(server.tls) : null
+    if (auth?.ok) this.#tellAll({ type: 'credentials', credentials: auth.credentials })
+    else if (auth) log.warn(`${auth.sentence}: the users stay as they were`)
+    if (files?.ok) this.#tellAll({ type: 'certificates', tls: files.tls })
+    else if (files) log.warn(`${files.sentence}: the certificates stay as they were`)
+    log.info('users and certificates were read again')
+  }
+
+  #tellAll(message: ToData): void {
+    for (const { port } of this.#threads) port.post(message)
   }
 
   #fail(sentence: string): void {
@@ -163,29 +211,73 @@ class NodeProcess {
 
   // --- data planes
 
-  async #startThreads(arena: Arena, kind: 'net' | 'epoll', incarnation: string): Promise<Listening> {
+  async #startThreads(
+    arena: Arena,
+    kind: 'net' | 'epoll',
+    incarnation: string,
+  ): Promise<{ ports: Listening; ears: Ears }> {
     const { server, tier } = this.#options
     const shared = server.threads > 1
     const identity = { id: tier?.nodeId ?? 'alone', incarnation }
     const facts = { version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
+    const auth = server.authFile === null ? null : readAuthFile(server.authFile)
+    if (auth && !auth.ok) throw new Error(auth.sentence)
+    const files = server.tls ? readTlsFiles(server.tls) : null
+    if (files && !files.ok) throw new Error(files.sentence)
+    const listen = await this.#places(shared, files?.tls ?? null)
     const options: DataPlaneOptions = {
-      listen: { host: server.listen, port: server.port, backlog: server.backlog, shared },
+      listen,
       dataListen: tier ? { host: tier.peerHost, port: tier.peerPort === 0 ? 0 : tier.peerPort + 1, shared } : null,
       identity,
       secret: tier?.secret ?? null,
-      maxConnections: Math.ceil(server.maxConnections / server.threads),
+      maxConnections: server.maxConnections,
+      connections: new Int32Array(new SharedArrayBuffer(4)),
+      idleTimeoutSec: server.idleTimeoutSec,
+      reqsPerEvent: server.reqsPerEvent,
+      credentials: auth?.credentials ?? null,
       facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
     }
-    const first = await this.#startThread(arena, kind, 0, options)
-    const { clientPort, dataPort, clientFd, dataFd } = first
+    // The permissions of a unix socket's file are right from its first moment on.
+    const mask = server.unix ? process.umask(~server.unix.mode & 0o777) : null
+    const ports = await this.#startThread(arena, kind, 0, options).finally(() => {
+      if (mask !== null) process.umask(mask)
+    })
+    if (server.unix) this.#unix = { path: server.unix.path, identity: unixPathIdentity(server.unix.path) }
+    const { dataListen } = options
     const second = {
       ...options,
-      listen: joined(options.listen, kind, clientPort, clientFd),
-      dataListen: options.dataListen && joined(options.dataListen, kind, dataPort, dataFd),
+      listen: listen.map((place, i) => joined(place, kind, ports.clients[i]!)),
+      dataListen: dataListen && joined(dataListen, kind, { port: ports.dataPort, fd: ports.dataFd }),
     }
     const others = Array.from({ length: server.threads - 1 }, (_, i) => this.#startThread(arena, kind, i + 1, second))
     await Promise.all(others)
-    return first
+    const tcp = listen.flatMap(({ host, path }, i) =>
+      path === undefined ? [{ host, port: ports.clients[i]!.port }] : [],
+    )
+    const udp = server.udp.length > 0 ? await this.#startDatagrams(arena, options) : []
+    return { ports, ears: { tcp, udp, unix: server.unix } }
+  }
+
+  /** Datagrams have a thread of their own, always on the net loop: they are rare, and epoll's threads are not slowed. */
+  async #startDatagrams(arena: Arena, options: DataPlaneOptions): Promise<Address[]> {
+    const { server } = this.#options
+    const places = await addressed(server.udp)
+    const listen = places.map(({ host, port }) => ({ host, port, udp: true, ipv6Only: true }))
+    const { clients } = await this.#startThread(arena, 'net', server.threads, { ...options, listen, dataListen: null })
+    return listen.map(({ host }, i) => ({ host, port: clients[i]!.port }))
+  }
+
+  /** Every place as the loops want it: names looked up, the way of a unix socket free. */
+  async #places(shared: boolean, tls: TlsSettings | null): Promise<ListenOptions[]> {
+    const { listen, unix, backlog } = this.#options.server
+    const places: ListenOptions[] = (await addressed(listen)).map(({ host, port, isPlain }) => ({
+      ...{ host, port, backlog, shared, ipv6Only: true },
+      ...(tls && !isPlain ? { tls } : {}),
+    }))
+    if (!unix) return places
+    const problem = await freeUnixPath(unix.path)
+    if (problem !== null) throw new Error(problem)
+    return [...places, { host: '', port: 0, path: unix.path, backlog, shared }]
   }
 
   #startThread(arena: Arena, loop: 'net' | 'epoll', thread: number, options: DataPlaneOptions): Promise<Listening> {
@@ -224,7 +316,12 @@ class NodeProcess {
 
   // --- control plane
 
-  async #joinTier(tier: NodeTierOptions, engine: Engine, ports: Listening, incarnation: string): Promise<number> {
+  async #joinTier(
+    tier: NodeTierOptions,
+    engine: Engine,
+    ports: Pick<Listening, 'clientPort' | 'dataPort'>,
+    incarnation: string,
+  ): Promise<number> {
     const { server, log } = this.#options
     const url = parseStoreUrl(tier.storeUrl)
     if (!url.ok) throw new Error(url.sentence)
@@ -270,7 +367,8 @@ class NodeProcess {
     )
     const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })
     this.#store = store
-    const host = tier.advertise?.host ?? (isWildcard(server.listen) ? tier.peerHost : server.listen)
+    const listen = server.listen[0]?.host ?? tier.peerHost
+    const host = tier.advertise?.host ?? (isWildcard(listen) ? tier.peerHost : listen)
     const self = {
       id: tier.nodeId,
       host,
@@ -319,11 +417,16 @@ class NodeProcess {
   }
 }
 
-/** What `version` and `stats` say: three numbers and nothing behind them, because npm `memcached` throws at anything else. */
-export const VERSION_TEXT = '1.6.45'
+/** A name may mean several addresses: each is a place. */
+async function addressed(places: readonly ListenPlace[]): Promise<ListenPlace[]> {
+  const all = await Promise.all(places.map(({ host }) => addressesOf(host)))
+  return places.flatMap((place, i) => all[i]!.map(host => ({ ...place, host })))
+}
 
-function joined(listen: DataPlaneOptions['listen'], kind: 'net' | 'epoll', port: number, fd: number | undefined) {
-  return kind === 'net' && fd !== undefined ? { ...listen, fd } : { ...listen, port, shared: true, joins: true }
+/** The same place for another thread: by the port, or by the descriptor where a port cannot be bound twice. */
+function joined(place: ListenOptions, kind: 'net' | 'epoll', { port, fd }: Opened): ListenOptions {
+  const byDescriptor = (kind === 'net' || place.path !== undefined) && fd !== undefined
+  return byDescriptor ? { ...place, fd } : { ...place, port, shared: true, joins: true }
 }
 
 const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'

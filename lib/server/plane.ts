@@ -7,6 +7,8 @@
  * memory, under the key's lock, by the engine; a late or early message can delay a request, never make it wrong.
  */
 
+import type { TlsSettings } from '../transport/tls.js'
+
 /** Where a node of the tier can be reached. `number` is what the engine's route table names owners by: unique, never reused in a tier. */
 export interface PeerNode {
   number: number
@@ -21,6 +23,11 @@ export interface PeerNode {
   dataPort: number
 }
 
+export interface Opened {
+  port: number
+  fd?: number | undefined
+}
+
 export type ToControl =
   /** The key is this node's by the current ring but not taken yet: take it, then say `granted`. `ticket` is unique per worker. */
   | { type: 'need'; ticket: number; key: Uint8Array }
@@ -32,11 +39,13 @@ export type ToControl =
   | { type: 'flush'; ticket: number; delaySec: number }
   | {
       type: 'listening'
+      /** Of the first client listener; 0 for a unix socket. */
       clientPort: number
+      /** In the order of DataPlaneOptions.listen: what other threads of the process need to listen there too. */
+      clients: Opened[]
       dataPort: number
       loop: string
       why: string
-      clientFd?: number
       dataFd?: number
     }
   | { type: 'failed'; sentence: string }
@@ -50,6 +59,10 @@ export type ToData =
   | { type: 'done'; ticket: number }
   /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
   | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
+  /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */
+  | { type: 'credentials'; credentials: readonly Uint8Array[] }
+  /** -Z: what new connections are shown from now on. */
+  | { type: 'certificates'; tls: TlsSettings }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

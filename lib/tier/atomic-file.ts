@@ -74,6 +74,7 @@ function codeOf(error: unknown): string | undefined {
 }
 
 const REASONS: Record<string, string> = {
+  ENOENT: 'there is no such file or directory',
   EACCES: 'permission denied',
   EPERM: 'not permitted',
   ENOSPC: 'the disk is full',

@@ -10,6 +10,8 @@
 import { performance } from 'node:perf_hooks'
 import { EpollConnection, EpollListener, STAGING_BYTES, type Watched } from './epoll-connection.js'
 import {
+  AF_INET6,
+  AF_UNIX,
   EPOLL_CLOEXEC,
   EPOLL_CTL_ADD,
   EPOLL_CTL_DEL,
@@ -19,6 +21,8 @@ import {
   EVENT_BYTES,
   EVENT_DATA_AT,
   errnoName,
+  IPPROTO_IPV6,
+  IPV6_V6ONLY,
   type Libc,
   loadLibc,
   SO_ERROR,
@@ -30,7 +34,7 @@ import {
   SOL_SOCKET,
 } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
-import { ADDRESS_BYTES, familyOf, readAddress, writeAddress } from './socket-address.js'
+import { ADDRESS_BYTES, familyOf, readAddress, writeAddress, writeUnixPath } from './socket-address.js'
 import { type HeapTimer, TimerHeap } from './timers.js'
 import { isLiteral, listenSentence, literalOf, wordsOf } from './words.js'
 
@@ -121,19 +125,24 @@ export class EpollLoop implements Loop {
     onListening: (listener: Listener) => void,
     onError: (sentence: string) => void,
   ): void {
-    const { host, port } = options
-    if (!isLiteral(literalOf(host))) {
+    const { host, port, path } = options
+    if (options.tls || options.udp) {
+      this.soon(() => onError(`cannot listen on port ${port} of ${host}: the epoll loop knows neither TLS nor UDP`))
+      return
+    }
+    if (path === undefined && !isLiteral(literalOf(host))) {
       this.soon(() => onError(`cannot listen on "${host}": give an IP address`))
       return
     }
     // SO_REUSEPORT lets any process of the same user join in: whoever comes first makes sure that the port is free.
-    const probe = options.shared && port !== 0 && !options.joins ? this.#bind(options, false) : null
+    const isNew = path === undefined && port !== 0 && !options.joins
+    const probe = options.shared && isNew ? this.#bind(options, false) : null
     if (probe) this.libc.close(probe.fd)
     const bound = probe?.error ? probe : this.#bind(options, options.shared === true)
     if (bound.error || this.libc.listen(bound.fd, options.backlog ?? 1024) < 0) {
       const code = bound.error ?? errnoName(this.libc.errno())
       if (!bound.error) this.libc.close(bound.fd)
-      this.soon(() => onError(listenSentence({ host, port }, code)))
+      this.soon(() => onError(listenSentence(options, code)))
       return
     }
     const listener = new EpollListener(this, bound.fd, this.localAddress(bound.fd).port, onConnection)
@@ -264,17 +273,24 @@ export class EpollLoop implements Loop {
     this.libc.epollControl(this.#epoll, operation, fd, this.smallAt + 96)
   }
 
-  #bind({ host, port }: ListenOptions, reusePort: boolean): { fd: number; error: string | null } {
+  #bind(options: ListenOptions, reusePort: boolean): { fd: number; error: string | null } {
+    const { host, port, path } = options
+    if (path !== undefined && options.fd !== undefined) return this.#named(this.libc.dup(options.fd))
     const literal = literalOf(host)
-    const fd = this.libc.socket(familyOf(literal), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
-    if (fd < 0) return { fd, error: errnoName(this.libc.errno()) }
-    this.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
-    if (reusePort) this.setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
-    const length = writeAddress(this.small, literal, port)
-    if (this.libc.bind(fd, this.smallAt, length) === 0) return { fd, error: null }
-    const error = errnoName(this.libc.errno())
-    this.libc.close(fd)
-    return { fd: -1, error }
+    const family = path === undefined ? familyOf(literal) : AF_UNIX
+    const { fd, error } = this.#named(this.libc.socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0))
+    if (error) return { fd, error }
+    if (path === undefined) this.setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+    if (path === undefined && reusePort) this.setOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)
+    if (family === AF_INET6 && options.ipv6Only) this.setOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)
+    const length = path === undefined ? writeAddress(this.small, literal, port) : writeUnixPath(this.small, path)
+    const bound = this.#named(this.libc.bind(fd, this.smallAt, length))
+    if (bound.error) this.libc.close(fd)
+    return { fd: bound.error ? -1 : fd, error: bound.error }
+  }
+
+  #named(fd: number): { fd: number; error: string | null } {
+    return { fd, error: fd < 0 ? errnoName(this.libc.errno()) : null }
   }
 
   #neverConnected(to: Address, handler: ConnectionHandler, reason: string): Connection {

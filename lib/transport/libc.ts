@@ -42,6 +42,8 @@ export const SO_ERROR = 4
 export const SO_LINGER = 13
 export const SO_REUSEPORT = 15
 export const IPPROTO_TCP = 6
+export const IPPROTO_IPV6 = 41
+export const IPV6_V6ONLY = 26
 export const TCP_NODELAY = 1
 export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
@@ -61,11 +63,15 @@ export const EVENT_BYTES = process.arch === 'x64' ? 12 : 16
 export const EVENT_DATA_AT = process.arch === 'x64' ? 4 : 8
 
 export const Errno = {
+  EPERM: 1,
+  ENOENT: 2,
   EINTR: 4,
   EAGAIN: 11,
   EACCES: 13,
+  ENOTDIR: 20,
   ENFILE: 23,
   EMFILE: 24,
+  EROFS: 30,
   EPIPE: 32,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,

@@ -9,6 +9,8 @@
  * array). Connections read into and write from ranges of it, so that the hot path copies nothing.
  */
 
+import type { TlsSettings } from './tls.js'
+
 export type LoopKind = 'net' | 'epoll' | 'simulated'
 
 /** Handle of a pending timer; opaque. */
@@ -61,17 +63,27 @@ export interface Connection {
 export interface Listener {
   /** The real port, when 0 was asked. */
   readonly port: number
+  /** For a listener with `tls`: connections from now on get these certificates. */
+  renew?(tls: TlsSettings): void
   close(): void
 }
 
 export interface ListenOptions {
   host: string
   port: number
+  /** A unix socket at this path, instead of host and port. The path must be free. */
+  path?: string
+  /** Datagrams instead of connections, each of them as a connection of its own (udp.ts). Net only. */
+  udp?: boolean
+  /** Every connection is a TLS one. Net only. */
+  tls?: TlsSettings
+  /** An IPv6 address takes no IPv4 connections, so that both may have the port. */
+  ipv6Only?: boolean
   /** Several loops (threads) of this process share the port. See each world for how. */
   shared?: boolean
   /** With `shared`: another thread of this process holds the port already, so that it is taken is no surprise. */
   joins?: boolean
-  /** With `shared` on the net loop: listen on this descriptor, which another thread of the process already bound. */
+  /** With `shared` on the net loop, or with `path`: listen on this descriptor, which another thread of the process already bound. */
   fd?: number
   backlog?: number
 }

@@ -5,15 +5,20 @@
  */
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
+import { createServer as createTlsServer, TLSSocket, Server as TlsServer } from 'node:tls'
 import { loadLibc } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
-import { CLOSED_HERE, listenSentence, literalOf, plainAddress, wordsOf } from './words.js'
+import { isAcceptable, tlsOptions } from './tls.js'
+import { listenUdp } from './udp.js'
+import { CLOSED_HERE, listenSentence, literalOf, plainAddress, UNIX_HOST, wordsOf } from './words.js'
 
 /** Lower keeps less memory per slow connection, costs more pauses. */
 const QUEUED_BYTES_MAX = 256 * 1024
 /** After `close()`: how long a peer may take to read what was sent, and then to close its own side. */
 const FLUSH_LIMIT_MS = 30_000
 const LINGER_LIMIT_MS = 1000
+
+const SOCKET = { allowHalfOpen: true, noDelay: true }
 
 /** Where a listener of this world can be met by other threads of the process (ListenOptions.fd). */
 export interface NetListener extends Listener {
@@ -37,6 +42,7 @@ class NetLoop implements Loop {
   readonly kind = 'net'
   readonly memory: Uint8Array
   readonly #servers = new Set<Server>()
+  readonly #datagrams = new Set<{ close(): void }>()
   readonly #connections = new Set<NetConnection>()
   readonly #timers = new Set<NetTimer>()
   #stopped = false
@@ -79,20 +85,33 @@ class NetLoop implements Loop {
     onListening: (listener: Listener) => void,
     onError: (sentence: string) => void,
   ): void {
-    const { host, port, backlog = 1024 } = options
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, socket => {
+    if (options.udp) {
+      this.#datagrams.add(listenUdp({ memory: this.memory, options, onConnection, onListening, onError }))
+      return
+    }
+    const { host, port, path, ipv6Only = false, backlog = 1024 } = options
+    const { tls } = options
+    const adopt = (socket: Socket) => {
       const connection = this.#adopt(socket)
       connection.handler = onConnection(connection)
-    })
+    }
+    const server = tls
+      ? createTlsServer({ ...SOCKET, ...tlsOptions(tls) }, socket => {
+          if (isAcceptable(socket, tls)) adopt(socket)
+          else socket.destroy()
+        })
+      : createServer(SOCKET, adopt)
     this.#servers.add(server)
     server.once('error', (error: NodeJS.ErrnoException) => {
       this.#servers.delete(server)
-      onError(listenSentence({ host, port }, error.code))
+      onError(listenSentence(options, error.code))
     })
     server.listen(
-      options.fd === undefined
-        ? { host: literalOf(host), port, backlog, exclusive: true }
-        : { fd: ownDescriptor(options.fd), backlog },
+      options.fd !== undefined
+        ? { fd: ownDescriptor(options.fd), backlog }
+        : path !== undefined
+          ? { path, backlog, exclusive: true }
+          : { host: literalOf(host), port, ipv6Only, backlog, exclusive: true },
       () => {
         // From here on errors are those of accepting (too many open files): the server goes on.
         server.removeAllListeners('error').on('error', () => {})
@@ -120,6 +139,7 @@ class NetLoop implements Loop {
   stop(): void {
     this.#stopped = true
     for (const server of this.#servers) server.close()
+    for (const datagrams of this.#datagrams) datagrams.close()
     for (const connection of [...this.#connections]) connection.close()
     for (const timer of [...this.#timers]) this.clearTimer(timer)
     this.#servers.clear()
@@ -135,6 +155,9 @@ class NetLoop implements Loop {
     const address = server.address()
     return {
       port: address !== null && typeof address === 'object' ? address.port : 0,
+      renew: tls => {
+        if (server instanceof TlsServer) server.setSecureContext(tlsOptions(tls))
+      },
       fd: (server as Server & { _handle?: { fd?: number } })._handle?.fd,
       close: () => {
         this.#servers.delete(server)
@@ -173,7 +196,7 @@ class NetConnection implements Connection {
     this.#memory = memory
     this.#onGone = onGone
     this.#connected = to === undefined
-    this.remote = to ?? { host: plainAddress(socket.remoteAddress ?? ''), port: socket.remotePort ?? 0 }
+    this.remote = to ?? { host: plainAddress(socket.remoteAddress ?? UNIX_HOST), port: socket.remotePort ?? 0 }
     socket.on('connect', () => this.#onConnect())
     socket.on('data', chunk => this.#onData(chunk))
     socket.on('end', () => {
@@ -188,7 +211,7 @@ class NetConnection implements Connection {
   }
 
   get local(): Address {
-    return { host: plainAddress(this.#socket.localAddress ?? ''), port: this.#socket.localPort ?? 0 }
+    return { host: plainAddress(this.#socket.localAddress ?? UNIX_HOST), port: this.#socket.localPort ?? 0 }
   }
 
   get closed(): boolean {
@@ -248,7 +271,9 @@ class NetConnection implements Connection {
   destroy(): void {
     if (this.#closed) return
     this.#closed = true
-    if (this.#connected) this.#socket.resetAndDestroy()
+    // Only TCP knows a reset.
+    const isTcp = this.#socket.remotePort !== undefined && !(this.#socket instanceof TLSSocket)
+    if (this.#connected && isTcp) this.#socket.resetAndDestroy()
     else this.#socket.destroy()
     setImmediate(() => this.#tellClosed())
   }

@@ -1,10 +1,10 @@
-/** Linux's struct sockaddr_in and sockaddr_in6 in a DataView: what bind, connect, accept and getsockname want and give. */
+/** Linux's struct sockaddr_in, sockaddr_in6 and sockaddr_un in a DataView: what bind, connect, accept and getsockname want and give. */
 import { isIPv6 } from 'node:net'
-import { AF_INET, AF_INET6 } from './libc.js'
+import { AF_INET, AF_INET6, AF_UNIX } from './libc.js'
 import type { Address } from './loop.js'
-import { plainAddress } from './words.js'
+import { plainAddress, UNIX_HOST } from './words.js'
 
-/** The longer of the two. */
+/** The longer of those with a port. */
 export const ADDRESS_BYTES = 28
 
 export function familyOf(literal: string): number {
@@ -28,7 +28,19 @@ export function writeAddress(view: DataView, literal: string, port: number): num
   return ADDRESS_BYTES
 }
 
+/** Writes the path of a unix socket at the start of `view`; the length of it all. It must fit into 107 bytes. */
+export function writeUnixPath(view: DataView, path: string): number {
+  const bytes = Buffer.from(path)
+  view.setUint16(0, AF_UNIX, true)
+  bytes.forEach((byte, i) => {
+    view.setUint8(2 + i, byte)
+  })
+  view.setUint8(2 + bytes.length, 0)
+  return 3 + bytes.length
+}
+
 export function readAddress(view: DataView): Address {
+  if (view.getUint16(0, true) === AF_UNIX) return { host: UNIX_HOST, port: 0 }
   const port = view.getUint16(2, false)
   if (view.getUint16(0, true) === AF_INET) {
     return { host: [4, 5, 6, 7].map(at => view.getUint8(at)).join('.'), port }

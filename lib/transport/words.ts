@@ -15,6 +15,10 @@ const WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'host cannot be reached',
   EMFILE: 'too many open files',
   ENETUNREACH: 'network cannot be reached',
+  ENOENT: 'no such file or directory',
+  ENOTDIR: 'no such file or directory',
+  EPERM: 'not permitted',
+  EROFS: 'the file system is read-only',
   ENFILE: 'too many open files on this machine',
   ENOBUFS: 'no buffer space left',
   ENOTFOUND: 'host name is not known',
@@ -30,7 +34,8 @@ export function wordsOf(code: string | undefined): string {
   return (code && WORDS[code]) || (code ? `failed with ${code}` : 'failed')
 }
 
-export function listenSentence({ host, port }: Address, code: string | undefined): string {
+export function listenSentence({ host, port, path }: Address & { path?: string }, code: string | undefined): string {
+  if (path !== undefined) return `cannot listen on ${path}: ${wordsOf(code)}`
   if (code === 'EADDRINUSE') return `port ${port} on ${host} is taken`
   return `cannot listen on port ${port} of ${host}: ${wordsOf(code)}`
 }
@@ -43,6 +48,9 @@ export function literalOf(host: string): string {
 export function isLiteral(host: string): boolean {
   return isIPv4(host) || isIPv6(host)
 }
+
+/** What a peer on a unix socket is called: it has no address. */
+export const UNIX_HOST = 'unix'
 
 /** A dual stack socket names IPv4 peers ::ffff:a.b.c.d; nobody else should have to know. */
 export function plainAddress(host: string): string {

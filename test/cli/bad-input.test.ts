@@ -37,7 +37,8 @@ t.test('flags', async t => {
     ['server', '-m', '100000'],
     '-m 100000: too large, a node holds at most 3072: run more nodes on this machine',
   )
-  await refused(t, ['server', '-Z'], '-Z (--enable-ssl): TLS is not supported yet')
+  await refused(t, ['server', '-S'], '-S (--enable-sasl): SASL belongs to the binary protocol, which is not spoken')
+  await refused(t, ['server', '-Z'], '-Z needs -o ssl_chain_cert=file and -o ssl_key=file')
   await refused(t, ['nonsense'], "unknown command 'nonsense'")
   await refused(t, ['server', '-p'], "option '-p, --port <num>' argument missing")
 })
@@ -113,7 +114,7 @@ t.test('secrets', async t => {
   await refused(
     t,
     [...args, file('none')],
-    `the peer secret file ${file('none')} cannot be read (there is no such file)`,
+    `the peer secret file ${file('none')} cannot be read (there is no such file or directory)`,
   )
   const { code, stderr } = await run(...args, file('empty'))
   t.equal(code, 1)

@@ -2,19 +2,23 @@ import { availableParallelism } from 'node:os'
 import t from 'tap'
 import { type FlagValues, MEMORY_LIMIT_MB_MAX, parseFlags } from '../../lib/server/flags.js'
 
+const SSL = 'ssl_chain_cert=c,ssl_key=k'
+
 t.test('defaults are memcached’s', async t => {
   t.same(parseFlags({}), {
     ok: true,
     options: {
       ...{
-        port: 11_211,
-        listen: '127.0.0.1',
+        listen: [{ host: '127.0.0.1', port: 11_211 }],
+        udp: [],
+        unix: null,
         memoryLimitMb: 64,
         threads: Math.min(4, availableParallelism()),
         itemSizeMax: 1 << 20,
       },
       ...{ maxConnections: 1024, factor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flush: true },
-      ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto' },
+      ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto', idleTimeoutSec: 0 },
+      ...{ daemon: false, pidFile: null, user: null, authFile: null, tls: null, withoutEffect: [] },
     },
   })
 })
@@ -24,10 +28,40 @@ t.test('what people write', async t => {
     const parsed = parseFlags(values)
     return parsed.ok ? parsed.options : parsed.sentence
   }
-  t.match(options({ port: '-1' }), { port: 0 })
-  t.match(options({ listen: '127.0.0.1:4000' }), { listen: '127.0.0.1', port: 4000 })
-  t.match(options({ listen: '::1', port: '5' }), { listen: '::1', port: 5 })
-  t.match(options({ listen: '[::1]:7' }), { listen: '::1', port: 7 })
+  const places = (values: FlagValues) => {
+    const parsed = options(values)
+    return typeof parsed === 'string'
+      ? parsed
+      : [...parsed.listen.map(({ host, port }) => `${host} ${port}`), parsed.unix]
+  }
+  t.same(places({ port: '-1' }), ['127.0.0.1 0', null])
+  t.same(places({ listen: '127.0.0.1:4000' }), ['127.0.0.1 4000', null])
+  t.same(places({ listen: ['::1'], port: '5' }), ['::1 5', null])
+  t.same(places({ listen: '[::1]:7' }), ['::1 7', null])
+  const several = ['127.0.0.1,[::1]:7', 'cache.example:8']
+  t.same(places({ listen: several }), ['127.0.0.1 11211', '::1 7', 'cache.example 8', null])
+  t.same(places({ 'unix-socket': '/run/a' }), [{ path: '/run/a', mode: 0o700 }], 'instead of TCP')
+  t.same(places({ 'unix-socket': 'a', 'unix-mask': '0766', port: '9' }), ['127.0.0.1 9', { path: 'a', mode: 0o766 }])
+  const udp = {
+    udp: [
+      { host: '::1', port: 5 },
+      { host: '127.0.0.1', port: 7 },
+    ],
+  }
+  t.match(options({ listen: '::1,127.0.0.1:7', 'udp-port': '5' }), udp, 'a port of its own is that of both')
+  t.match(options({ extended: ['idle_timeout=30,modern', 'hashpower=20'], 'udp-port': '0' }), {
+    ...{ idleTimeoutSec: 30, withoutEffect: ['-o modern', '-o hashpower'] },
+  })
+  t.match(options({ 'enable-ssl': true, extended: [SSL, 'ssl_min_version=TLSv1.3'], listen: 'notls:::1,a:5' }), {
+    tls: { chainFile: 'c', keyFile: 'k', caFile: null, verify: 0, ciphers: null, minVersion: 'TLSv1.3' },
+    listen: [
+      { host: '::1', port: 11_211, isPlain: true },
+      { host: 'a', port: 5 },
+    ],
+  })
+  t.match(options({ daemon: true, pidfile: '/run/p', user: 'nobody', protocol: 'auto' }), {
+    ...{ daemon: true, pidFile: '/run/p', user: 'nobody' },
+  })
   t.match(options({ 'max-item-size': '2m' }), { itemSizeMax: 2 << 20 })
   t.match(options({ 'max-item-size': '512k', 'udp-port': '0', protocol: 'ascii' }), { itemSizeMax: 512 << 10 })
   t.match(options({ 'disable-evictions': true, 'disable-cas': true, 'disable-flush-all': true, verbose: 2 }), {
@@ -50,12 +84,33 @@ t.test('one sentence with the value for everything that cannot be', async t => {
     [{ 'max-item-size': '1' }, '-I 1: must be from 1k to 1024m'],
     [{ 'max-item-size': '40m' }, '-I 40m: must be at most half of -m 64'],
     [{ 'slab-growth-factor': '1' }, '-f 1: must be greater than 1 and at most 10'],
-    [{ listen: 'a b' }, '-l a b: must be one address, host or host:port'],
-    [{ listen: '127.0.0.1,::1' }, '-l 127.0.0.1,::1: must be one address, host or host:port'],
-    [{ 'udp-port': '11211' }, '-U 11211: UDP is not supported, only -U 0'],
+    [{ listen: 'a b' }, '-l a b: must be an address, host or host:port'],
+    [{ listen: ['127.0.0.1', '::1,1.2.3.4:65536'] }, '-l 1.2.3.4:65536: must be an address, host or host:port'],
+    [{ listen: '127.0.0.1,' }, '-l : must be an address, host or host:port'],
+    [{ 'unix-socket': '' }, '-s: give the path of a socket'],
+    [{ 'unix-socket': `/${'x'.repeat(107)}` }, `-s /${'x'.repeat(107)}: a path of 108 bytes is too long, 107 fit`],
+    [{ 'unix-socket': 'a', 'unix-mask': '888' }, '-a 888: must be octal permissions such as 0700'],
+    [{ 'udp-port': 'x' }, '-U x: must be a whole number from 0 to 65535'],
+    [{ 'udp-port': '5', 'auth-file': 'f' }, '-U 5: a datagram cannot authenticate, as -Y wants'],
     [{ protocol: 'binary' }, '-B binary: only the ascii protocol is spoken'],
-    [{ extended: 'maxconns_fast,modern' }, '-o modern: this option is not supported'],
-    [{ 'enable-ssl': true }, '-Z (--enable-ssl): TLS is not supported yet'],
+    [{ extended: 'maxconns_fast,mordern' }, '-o mordern: there is no such option'],
+    [{ extended: ['ext_path=/x:1g'] }, '-o ext_path: there is no flash storage'],
+    [{ extended: 'no_maxconns_fast' }, '-o no_maxconns_fast: a connection too many always gets an answer'],
+    [{ extended: 'idle_timeout' }, '-o idle_timeout: give idle_timeout=value'],
+    [{ extended: 'maxconns_fast=1' }, '-o maxconns_fast=1: takes no value'],
+    [{ extended: 'idle_timeout=soon' }, '-o idle_timeout=soon: must be a whole number of seconds'],
+    [{ 'enable-ssl': true }, '-Z needs -o ssl_chain_cert=file and -o ssl_key=file'],
+    [{ extended: 'ssl_key=k' }, '-o ssl_key needs -Z'],
+    [{ 'enable-ssl': true, extended: `${SSL},ssl_verify_mode=4` }, '-o ssl_verify_mode=4: must be 0, 1, 2 or 3'],
+    [{ 'enable-ssl': true, extended: `${SSL},ssl_verify_mode=2` }, '-o ssl_verify_mode=2 needs -o ssl_ca_cert=file'],
+    [
+      { 'enable-ssl': true, extended: [SSL, 'ssl_min_version=tlsv1.1'] },
+      '-o ssl_min_version=tlsv1.1: must be tlsv1.2 or tlsv1.3',
+    ],
+    [
+      { 'enable-ssl': true, extended: SSL, loop: 'epoll' },
+      '--loop epoll: TLS needs the net loop, which -Z takes by itself',
+    ],
     [{ loop: 'uring' }, '--loop uring: must be auto, net or epoll'],
   ]
   for (const [values, sentence] of sentences) t.same(parseFlags(values), { ok: false, sentence })

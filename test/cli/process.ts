@@ -1,10 +1,20 @@
 /** The command line as people use it: a process, its lines, its exit code. Ends what it started. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 
 const SCRIPT = fileURLToPath(new URL('../../bin/continuum.js', import.meta.url))
+
+/** A folder with a short path: that of a unix socket has room for 107 bytes. Gone after the test. */
+export function shortFolder(t: Test): string {
+  const path = mkdtempSync(join(tmpdir(), 'c-'))
+  t.teardown(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
 
 export interface Ended {
   code: number | null
@@ -13,7 +23,12 @@ export interface Ended {
 }
 
 export function run(...args: string[]): Promise<Ended> {
-  return ended(spawn(process.execPath, [SCRIPT, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }))
+  return runWith({}, ...args)
+}
+
+export function runWith(env: Record<string, string>, ...args: string[]): Promise<Ended> {
+  const options = { env: { ...process.env, ...env } }
+  return ended(spawn(process.execPath, [SCRIPT, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options }))
 }
 
 function ended(child: ChildProcess): Promise<Ended> {
@@ -35,9 +50,14 @@ export interface Running {
 }
 
 /** Starts a command that stays, and waits for its ready line. */
-export async function start(t: Test, ...args: string[]): Promise<Running> {
+export function start(t: Test, ...args: string[]): Promise<Running> {
+  return startWith(t, {}, ...args)
+}
+
+export async function startWith(t: Test, env: Record<string, string>, ...args: string[]): Promise<Running> {
   const child = spawn(process.execPath, [SCRIPT, ...args, '--json-ready', '--with-parent'], {
     stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
   })
   const end = ended(child)
   t.teardown(async () => {

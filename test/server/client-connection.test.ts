@@ -147,6 +147,39 @@ function battery(t: Test, place: Place): void {
     t.equal(await ask(place.client(node), 'mn\r\n', 'MN\r\n'), 'MN\r\n')
   })
 
+  t.test('an idle connection is closed without a word, a busy one is not', async t => {
+    const node = await place.node({ idleTimeoutSec: 0.2 })
+    const [idle, busy] = [place.client(node), place.client(node)]
+    await ask(idle, 'mn\r\n', 'MN\r\n')
+    const talk = { on: true, sent: 0 }
+    await place.until(() => {
+      if (talk.on && busy.text.length === talk.sent * 'MN\r\n'.length) {
+        talk.sent++
+        busy.send('mn\r\n')
+      }
+      return idle.closed
+    }, 'closed')
+    t.equal(idle.text, '')
+    t.equal(node.stat('idle_kicks'), 1)
+    t.equal(busy.closed, false)
+    talk.on = false
+    await place.until(() => busy.closed, 'silent now, and closed too')
+    t.equal(node.stat('idle_kicks'), 2)
+    t.equal(node.stat('curr_connections'), 0)
+  })
+
+  t.test('-R: a long pipeline makes room for others, and every request is answered', async t => {
+    for (const reqsPerEvent of [1, 1000]) {
+      const node = await place.node({ reqsPerEvent })
+      const client = place.client(node)
+      const count = 2000
+      client.send('stats nonsense\r\n'.repeat(count))
+      await place.until(() => client.size === count * 'ERROR\r\n'.length, 'all answers')
+      if (reqsPerEvent === 1) t.ok(node.stat('conn_yields') > 10, `${node.stat('conn_yields')} yields`)
+      else t.equal(node.stat('conn_yields'), 0)
+    }
+  })
+
   t.test('stats', async t => {
     const node = await place.node({ maxConnections: 77 })
     const client = place.client(node)

@@ -44,7 +44,7 @@ export class TestNode {
       engine: this.engine,
       port: this.port,
       options: {
-        listen: { host, port: own.kind === 'simulated' ? CLIENT_PORT : 0 },
+        listen: [{ host, port: own.kind === 'simulated' ? CLIENT_PORT : 0 }],
         dataListen: own.kind === 'simulated' ? { host, port: DATA_PORT } : null,
         identity: { id: `n${number}`, incarnation: '1' },
         secret: 'secret',

@@ -99,7 +99,7 @@ export class SimNode {
         engine: workerEngine,
         port: data,
         options: {
-          listen: { host: this.host, port: CLIENT_PORT + worker },
+          listen: [{ host: this.host, port: CLIENT_PORT + worker }],
           dataListen: { host: this.host, port: DATA_PORT + worker },
           identity,
           secret: 'secret',

@@ -1,0 +1,99 @@
+/**
+ * memcached's `-o` words (PROTOCOL D15) as one table: those that do something here, those that are taken and do nothing
+ * because they tune machinery that this server does not have, and those that are refused, each with its reason. Pure.
+ */
+type Word =
+  /** It does something here. */
+  | { kind: 'works'; value: boolean }
+  /** Taken, so that a memcached command line starts here too; what it tunes is not there. */
+  | { kind: 'idle' }
+  | { kind: 'refused'; reason: string }
+
+const WORKS: Word = { kind: 'works', value: true }
+const SWITCH: Word = { kind: 'works', value: false }
+const IDLE: Word = { kind: 'idle' }
+const refused = (reason: string): Word => ({ kind: 'refused', reason })
+const NO_PROXY = refused('there is no proxy: a node of weight 0 routes (see --weight)')
+
+const WORDS: Readonly<Record<string, Word>> = {
+  maxconns_fast: SWITCH,
+  idle_timeout: WORKS,
+  ssl_chain_cert: WORKS,
+  ssl_key: WORKS,
+  ssl_verify_mode: WORKS,
+  ssl_ca_cert: WORKS,
+  ssl_ciphers: WORKS,
+  ssl_min_version: WORKS,
+  ssl_wbuf_size: IDLE,
+  ssl_session_cache: IDLE,
+  ssl_kernel_tls: IDLE,
+  ssl_keyformat: refused('keys are PEM'),
+  no_maxconns_fast: refused('a connection too many always gets an answer'),
+  hashpower: IDLE,
+  no_hashexpand: IDLE,
+  hash_algorithm: IDLE,
+  tail_repair_time: IDLE,
+  lru_crawler: IDLE,
+  no_lru_crawler: IDLE,
+  lru_crawler_sleep: IDLE,
+  lru_crawler_tocrawl: IDLE,
+  lru_maintainer: IDLE,
+  no_lru_maintainer: IDLE,
+  hot_lru_pct: IDLE,
+  warm_lru_pct: IDLE,
+  hot_max_factor: IDLE,
+  warm_max_factor: IDLE,
+  slab_reassign: IDLE,
+  no_slab_reassign: IDLE,
+  slab_automove: IDLE,
+  slab_automove_ratio: IDLE,
+  slab_automove_window: IDLE,
+  slab_automove_freeratio: IDLE,
+  slab_chunk_max: IDLE,
+  read_buf_mem_limit: IDLE,
+  resp_obj_mem_limit: IDLE,
+  watcher_logbuf_size: IDLE,
+  worker_logbuf_size: IDLE,
+  inline_ascii_resp: IDLE,
+  no_inline_ascii_resp: IDLE,
+  modern: IDLE,
+  no_modern: IDLE,
+  relaxed_privileges: IDLE,
+  no_drop_privileges: IDLE,
+  temporary_ttl: refused('there is no list of its own for items with a short life'),
+  slab_sizes: refused('chunk sizes follow -f and -n'),
+  track_sizes: refused('stats sizes is not supported'),
+  drop_privileges: refused('system calls are not filtered'),
+  sock_cookie_id: refused('sockets are not marked'),
+  proxy_config: NO_PROXY,
+  proxy_arg: NO_PROXY,
+  proxy_uring: NO_PROXY,
+  proxy_memprofile: NO_PROXY,
+}
+
+export type ExtendedOptions =
+  | { ok: true; values: Map<string, string>; idle: string[] }
+  | { ok: false; sentence: string }
+
+/** From the texts of all -o to the values of the words that work, and the names of those that do nothing. */
+export function extendedOptions(lists: readonly string[]): ExtendedOptions {
+  const values = new Map<string, string>()
+  const idle: string[] = []
+  for (const text of lists.flatMap(list => list.split(','))) {
+    const at = text.indexOf('=')
+    const name = at < 0 ? text : text.slice(0, at)
+    const word = Object.hasOwn(WORDS, name) ? WORDS[name]! : null
+    if (name.startsWith('ext_')) return { ok: false, sentence: `-o ${name}: there is no flash storage` }
+    if (!word) return { ok: false, sentence: `-o ${text}: there is no such option` }
+    if (word.kind === 'refused') return { ok: false, sentence: `-o ${name}: ${word.reason}` }
+    if (word.kind === 'idle') {
+      idle.push(name)
+      continue
+    }
+    if (word.value !== at >= 0 || text.length === at + 1) {
+      return { ok: false, sentence: `-o ${text}: ${word.value ? `give ${name}=value` : 'takes no value'}` }
+    }
+    values.set(name, text.slice(at + 1))
+  }
+  return { ok: true, values, idle }
+}
