@@ -143,9 +143,10 @@ export const rulesOf = (dialect: Dialect): DialectRules => TABLE[dialect]
 
 /**
  * Dialects in which a key lies where its md5 says and a server gives four points a digest, whatever its host is called:
- * those that an engine which knows md5 alone can route by.
+ * those that an engine which knows md5 alone can route by. Rows that differ from another by their number of points are left
+ * out: a tier says the number itself.
  */
 export const MD5_DIALECTS = DIALECTS.filter(dialect => {
-  const { key, layout, kind, label } = rulesOf(dialect)
-  return key === md5Word && layout.perHash === 4 && kind === undefined && label !== labels.javaLabel
+  const { key, layout, points, kind, label } = rulesOf(dialect)
+  return key === md5Word && layout.perHash === 4 && points === 160 && kind === undefined && label !== labels.javaLabel
 })
