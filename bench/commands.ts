@@ -9,9 +9,8 @@ import { compareCommand, loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
 
 /** All experiments; bin/ attaches it to the program. */
-export function benchCommand(): Command {
-  return new Command('bench')
-    .description('experiments and measurements, see bench/README.md')
+export function benchCommand(command: Command): void {
+  command
     .addCommand(scaleOutCommand())
     .addCommand(memoryCommand())
     .addCommand(ringCommand())

@@ -26,7 +26,6 @@ interface CoordinatorValues {
 
 export function coordinatorCommand(command: Command): void {
   command
-    .description('serve the embedded topology store of a tier')
     .requiredOption('--listen <host:port>', 'where nodes and the command line reach it')
     .requiredOption('--data-dir <dir>', 'where the topology is kept')
     .option('--tier <name>', 'name of a tier that starts for the first time', 'tier')

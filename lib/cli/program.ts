@@ -6,17 +6,47 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, Option } from 'commander'
 import { VERSION_TEXT } from '../server/version.js'
 import { DamagedFile } from '../tier/atomic-file.js'
-import { coordinatorCommand } from './coordinator.js'
 import { complain, Sentence } from './output.js'
-import { ringCommand } from './ring.js'
-import { serverCommand } from './server.js'
-import { tierCommand } from './tier.js'
-import { upCommand } from './up.js'
 
-/** `attach` lets bin/ add commands of rooms that this one may not know. */
-export async function run(argv: string[], attach: (program: Command) => void): Promise<void> {
-  const program = createProgram()
-  attach(program)
+/** A command of the first level. What it needs is loaded only when it is asked for: a start is half as long. */
+export interface CommandEntry {
+  name: string
+  description: string
+  /** Gives the command its options, subcommands and action. */
+  load(): Promise<(command: Command) => void>
+}
+
+const ENTRIES: readonly CommandEntry[] = [
+  {
+    name: 'server',
+    description: 'run one node: alone it is a memcached replacement, with --join it is part of a tier',
+    load: async () => (await import('./server.js')).serverCommand,
+  },
+  {
+    name: 'coordinator',
+    description: 'serve the embedded topology store of a tier',
+    load: async () => (await import('./coordinator.js')).coordinatorCommand,
+  },
+  {
+    name: 'up',
+    description: 'run a whole local tier: coordinator, nodes and a router',
+    load: async () => (await import('./up.js')).upCommand,
+  },
+  {
+    name: 'tier',
+    description: 'look at a tier, change its ring',
+    load: async () => (await import('./tier.js')).tierCommand,
+  },
+  {
+    name: 'ring',
+    description: 'who owns which keys, in every dialect of Ketama',
+    load: async () => (await import('./ring.js')).ringCommand,
+  },
+]
+
+/** `more`: commands of rooms that this one may not know. */
+export async function run(argv: string[], more: readonly CommandEntry[]): Promise<void> {
+  const program = await createProgram([...ENTRIES, ...more], argv.slice(2))
   for (const command of [program, ...allCommands(program)]) quiet(command)
   try {
     await program.parseAsync(argv)
@@ -36,16 +66,18 @@ function serverVersion(): string {
   return `continuum ${packageVersion()} (speaks as memcached ${VERSION_TEXT})`
 }
 
-function createProgram(): Command {
+async function createProgram(entries: readonly CommandEntry[], words: readonly string[]): Promise<Command> {
   const program = new Command('continuum').enablePositionalOptions()
   program
     .description('a memcached-protocol cache tier that keeps its keys when it changes shape')
     .version(`continuum ${packageVersion()}`, '-V, --version')
-  serverCommand(program.command('server').version(serverVersion(), '-V, --version'))
-  coordinatorCommand(program.command('coordinator'))
-  upCommand(program.command('up'))
-  tierCommand(program.command('tier'))
-  ringCommand(program.command('ring'))
+  // `help server` asks for a command's own options too.
+  const wanted = words.find(word => !word.startsWith('-') && word !== 'help')
+  for (const { name, description, load } of entries) {
+    const command = program.command(name).description(description)
+    if (name === 'server') command.version(serverVersion(), '-V, --version')
+    if (name === wanted) (await load())(command)
+  }
   for (const name of ['server', 'coordinator', 'up']) {
     const hidden = new Option('--with-parent', 'end when stdin closes').hideHelp()
     program.commands.find(command => command.name() === name)?.addOption(hidden)

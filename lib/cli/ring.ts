@@ -32,7 +32,6 @@ const LISTS = `A list is a file (lines of "host:port weight name", a twemproxy .
 "-" for such lines on stdin, host:port=weight,host:port ..., or a tier, embedded://host:port.`
 
 export function ringCommand(command: Command): void {
-  command.description('who owns which keys, in every dialect of Ketama')
   const sub = (name: string, description: string) =>
     command
       .command(name)

@@ -50,7 +50,6 @@ interface ServerValues extends TierValues {
 }
 
 export function serverCommand(command: Command): void {
-  command.description('run one node: alone it is a memcached replacement, with --join it is part of a tier')
   for (const flag of FLAGS) {
     const names = `${flag.short ? `-${flag.short}, ` : ''}--${flag.long}${flag.argument ? ` <${flag.argument}>` : ''}`
     const option = new Option(names, flag.help)

@@ -21,7 +21,6 @@ interface TierValues {
 const PATIENCE_MS = 30_000
 
 export function tierCommand(command: Command): void {
-  command.description('look at a tier, change its ring')
   const sub = (name: string, description: string) =>
     command
       .command(name)

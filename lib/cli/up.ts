@@ -33,7 +33,6 @@ const READY_MS = 30_000
 
 export function upCommand(command: Command): void {
   command
-    .description('run a whole local tier: coordinator, nodes and a router')
     .option('--nodes <n>', 'how many nodes', '3')
     .option('--port <port>', "the router's port, for clients", '11211')
     .option('--data-dir <dir>', 'where the tier remembers itself (default: a directory that is removed at the end)')

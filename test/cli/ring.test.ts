@@ -86,13 +86,16 @@ t.test('bad input is told in one sentence', async t => {
     [['lookup', THREE], 'ring lookup: give a list and at least one key'],
     [['lookup', THREE, ''], 'the key "" is empty: a key has at least one byte'],
     [['spread'], 'ring spread: give one list'],
-    [['spread', 'nowhere.txt'], 'the server list nowhere.txt cannot be read (ENOENT)'],
+    [['spread', 'nowhere.txt'], 'the server list nowhere.txt cannot be read (there is no such file or directory)'],
     [['spread', 'a:1,a:1'], 'server a:1 is listed twice'],
     [['spread', 'a:1=-1'], 'a:1=-1: weight "-1" is not a number above 0'],
     [['spread', 'a:1', '--points', '6'], '6 points per server: it must be a multiple of 4 from 4 to 65532'],
     [['spread', 'a:1', '--tag', '{'], 'relation tag "{": it must be two printable characters, like "{}"'],
     [['diff', THREE], 'ring diff: give two lists, or one list and --to-dialect'],
-    [['spread', THREE, '--svg', '/nowhere/x.svg'], '--svg /nowhere/x.svg cannot be written (ENOENT)'],
+    [
+      ['spread', THREE, '--svg', '/nowhere/x.svg'],
+      '--svg /nowhere/x.svg cannot be written (there is no such file or directory)',
+    ],
   ] as const) {
     const { code, stdout, stderr } = await ring(...args)
     t.same([code, stdout, stderr], [1, '', `continuum: ${words}\n`], args.join(' '))
