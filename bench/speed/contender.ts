@@ -62,7 +62,13 @@ export async function startPeer(template: Template, memoryMb: number, cores: Cor
       await started.add(new Process('memcached', command!, rest)).listens(backend)
     }
     const port = await freePort()
-    const filled = fillIn(template, { port, memory: memoryMb, backend, directory: started.directory() })
+    const filled = fillIn(template, {
+      port,
+      spare: await freePort(),
+      memory: memoryMb,
+      backend,
+      directory: started.directory(),
+    })
     const [command, ...rest] = pinned(cores.server, filled)
     const server = started.add(new Process(template.name, command!, rest))
     await server.listens(port)

@@ -1,6 +1,7 @@
 /**
- * How a peer is started, as one line of text with places to fill in: {port}, {memory} (-m of the workload), {backend} (port of a
- * memcached that a router stands in front of) and {config:<file>}, a file in which the same places are filled in. Pure but for
+ * How a peer is started, as one line of text with places to fill in: {port}, {spare} (another free port), {memory} (-m of the
+ * workload), {backend} (port of a memcached that a router stands in front of) and {config:<file>}, a file in which the same
+ * places are filled in. Pure but for
  * reading and writing that file. No shell: words are split at spaces, quotes hold them together.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -16,6 +17,7 @@ export interface Template {
 
 export interface Places {
   port: number
+  spare: number
   memory: number
   backend: number
   /** Where filled-in files go. */
@@ -36,9 +38,9 @@ export function parseTemplate(text: string): Template {
     words
       .filter(word => !CONFIG.test(word))
       .join(' ')
-      .match(/\{(?!port\}|memory\}|backend\})[^}]*\}/) ?? []
+      .match(/\{(?!port\}|memory\}|backend\}|spare\})[^}]*\}/) ?? []
   if (unknown)
-    throw new Sentence(`--peer "${text}": ${unknown} is none of {port}, {memory}, {backend}, {config:<file>}`)
+    throw new Sentence(`--peer "${text}": ${unknown} is none of {port}, {spare}, {memory}, {backend}, {config:<file>}`)
   return { text, words, name: basename(words[0]!), isRouter: all.includes('{backend}') }
 }
 
@@ -59,9 +61,10 @@ export function fillIn({ words, name }: Template, places: Places): string[] {
   return filled
 }
 
-function replaced(text: string, { port, memory, backend }: Places): string {
+function replaced(text: string, { port, spare, memory, backend }: Places): string {
   return text
     .replaceAll('{port}', String(port))
+    .replaceAll('{spare}', String(spare))
     .replaceAll('{memory}', String(memory))
     .replaceAll('{backend}', String(backend))
 }

@@ -11,14 +11,17 @@ import { run } from '../cli/process.js'
 t.test('templates', async t => {
   const places = {
     port: 5,
+    spare: 7,
     memory: 64,
     backend: 6,
     directory: join(t.testdir({ 'r.yml': 'a: {port}\nb: {backend}\n' }), 'out'),
   }
-  t.same(fillIn(parseTemplate(`other -p {port} 'a b' -x={memory} "c"`), places), [
+  t.same(fillIn(parseTemplate(`other -p {port} -s {spare} 'a b' -x={memory} "c"`), places), [
     'other',
     '-p',
     '5',
+    '-s',
+    '7',
     'a b',
     '-x=64',
     'c',
@@ -36,7 +39,10 @@ t.test('templates', async t => {
   const refused = (text: string, message: string) => t.throws(() => parseTemplate(text), { message }, text)
   refused('', '--peer "": it must say where {port} goes, the server is told a free one')
   refused('memcached -p 1', '--peer "memcached -p 1": it must say where {port} goes, the server is told a free one')
-  refused('x {port} {host}', '--peer "x {port} {host}": {host} is none of {port}, {memory}, {backend}, {config:<file>}')
+  refused(
+    'x {port} {host}',
+    '--peer "x {port} {host}": {host} is none of {port}, {spare}, {memory}, {backend}, {config:<file>}',
+  )
   refused('x -c {config:/nothing/x.yml}', '--peer "x -c {config:/nothing/x.yml}": there is no file /nothing/x.yml')
 })
 
