@@ -32,6 +32,7 @@ const SPACE = 0x20
 
 const STORED = Buffer.from('STORED\r\n')
 const UNAUTHENTICATED = Buffer.from('CLIENT_ERROR unauthenticated\r\n')
+const TOO_LONG = Buffer.from('CLIENT_ERROR auth token too long\r\n')
 const FAILURE = Buffer.from('CLIENT_ERROR authentication failure\r\n')
 const TERMINATION = Buffer.from('CLIENT_ERROR bad command line termination\r\n')
 const FORMAT = Buffer.from('CLIENT_ERROR bad authentication token format\r\n')
@@ -118,12 +119,10 @@ export class AuthGate implements ConnectionHandler {
     const tokens = bytes.toString('latin1', 0, end).replace(/\r$/, '').split(' ').filter(Boolean)
     this.#kept.take(end + 1)
     const length = tokens[0] === 'set' && /^\d{1,10}$/.test(tokens[4] ?? '') ? Number(tokens[4]) : -1
-    if (length >= 0 && length <= VALUE_MAX) this.#valueLength = length + 2
-    else {
-      this.#say(UNAUTHENTICATED)
-      // Nobody waits for a value of that size.
-      this.#closing = length > VALUE_MAX
-    }
+    // The value of a set that is too long is not waited for: as in memcached, it is read as lines.
+    if (length > VALUE_MAX) this.#say(TOO_LONG)
+    else if (length < 0) this.#say(UNAUTHENTICATED)
+    else this.#valueLength = length + 2
     return true
   }
 

@@ -21,7 +21,7 @@ export interface ListenFlags {
   listen: readonly string[]
   /** Null: not given. */
   port: number | null
-  /** Null: no datagrams. */
+  /** Null: no datagrams. Without a TCP port it is that one too, as in memcached. */
   udpPort: number | null
   unixSocket: string | undefined
   unixMask: string | undefined
@@ -47,7 +47,7 @@ export function listenPlaces(flags: ListenFlags): Places | string {
   const tcp: ListenPlace[] = []
   const udp: ListenPlace[] = []
   for (const text of texts) {
-    const place = listenPlace(text, flags.port ?? PORT)
+    const place = listenPlace(text, flags.port ?? flags.udpPort ?? PORT)
     if (!place) return `-l ${text}: must be an address, host or host:port`
     tcp.push(place)
     // A port of its own is that of both, as in memcached.

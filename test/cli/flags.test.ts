@@ -28,6 +28,8 @@ t.test('what people write', async t => {
     const parsed = parseFlags(values)
     return parsed.ok ? parsed.options : parsed.sentence
   }
+  t.match(options({ 'udp-port': '5' }), { listen: [{ port: 5 }], udp: [{ port: 5 }] }, 'UDP alone names both ports')
+  t.match(options({ 'udp-port': '5', port: '6' }), { listen: [{ port: 6 }], udp: [{ port: 5 }] })
   const places = (values: FlagValues) => {
     const parsed = options(values)
     return typeof parsed === 'string'

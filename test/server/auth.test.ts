@@ -60,6 +60,7 @@ function battery(t: Test, place: Place): void {
       ['set any 0 0\r\n', REFUSED],
       ['set any 0 0 x\r\n', REFUSED],
       ['add any 0 0 10\r\n', REFUSED],
+      ['set any 0 0 2147483646\r\n', 'CLIENT_ERROR auth token too long\r\n'],
       ['set any 0 0 3\r\nabcdefghijkl\r\n', `CLIENT_ERROR bad command line termination\r\n${REFUSED}`],
       [login('annsecret'), 'CLIENT_ERROR bad authentication token format\r\n'],
       [login('ann secret '), FAILED],
@@ -76,11 +77,11 @@ function battery(t: Test, place: Place): void {
 
   t.test('rubbish closes the connection', async t => {
     const node = await start(t)
-    for (const rubbish of ['x'.repeat(3000), '\r\n', 'a\n', 'set any 0 0 99999\r\n']) {
+    for (const rubbish of ['x'.repeat(3000), '\r\n', 'a\n']) {
       const client = place.client(node)
       client.send(rubbish)
       await place.until(() => client.closed, 'closed')
-      t.equal(client.text, rubbish.startsWith('set') ? REFUSED : '')
+      t.equal(client.text, '')
     }
     await place.until(() => node.stat('curr_connections') === 0, 'none counted')
     t.equal(node.stat('auth_cmds'), 0)
