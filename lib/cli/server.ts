@@ -1,7 +1,7 @@
 /** `continuum server`: one node. Checks what was asked for, starts it, says when it is ready, ends it when told to. */
 import { type Command, Option } from 'commander'
 import { FLAGS, type FlagValues, parseFlags } from '../server/flags.js'
-import type { Ears } from '../server/node.js'
+import type { Ears, NodeTierOptions } from '../server/node.js'
 import { parseAddress, parseStoreUrl } from '../tier/store.js'
 import { WEIGHT_MAX } from '../tier/topology.js'
 import { NODE_ID_PATTERN } from '../tier/validate.js'
@@ -13,21 +13,6 @@ import { keepPidFile } from './pid-file.js'
 import { writePortFile } from './port-file.js'
 import { needsLoopback, readSecret } from './secret.js'
 import { become, userToBecome } from './user.js'
-
-/** What a node needs to be part of a tier; see NodeOptions of lib/server/node.ts. */
-export interface TierOptions {
-  storeUrl: string
-  nodeId: string
-  weight: number
-  advertise: Address | null
-  peerHost: string
-  peerPort: number
-  dataDir: string | null
-  secret: string | null
-  standby: boolean
-  /** Bytes a second; null: no limit but what both ends can bear. */
-  migrationRate: number | null
-}
 
 interface TierValues {
   join?: string
@@ -130,7 +115,7 @@ function flagValues(command: Command): FlagValues {
 }
 
 /** Null without --join; the other words of a tier make no sense alone. */
-export function tierOptions(values: TierValues, warn: (sentence: string) => void): TierOptions | null {
+export function tierOptions(values: TierValues, warn: (sentence: string) => void): NodeTierOptions | null {
   if (values.adminPort !== undefined) throw new Sentence(`--admin-port ${values.adminPort}: there is no admin page yet`)
   if (values.join === undefined) {
     const stray = Object.entries({
