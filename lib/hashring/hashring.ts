@@ -4,7 +4,8 @@
  *
  * Different on purpose, all of it where the original fails: `'max cache size': 0` means no cache (there: a TypeError at
  * the first key); keys such as "constructor" are keys like any other (there: they land in the global Object and are
- * answered from another ring); a list of `{host, port, weight}` keeps its weights (there: a TypeError).
+ * answered from another ring); a list of `{host, port, weight}` keeps its weights (there: a TypeError); `continuum`
+ * called after `swap` starts afresh (there: answers kept, and points in excess, of the ring before stay).
  */
 import { createHash } from 'node:crypto'
 import { Finder } from '../ketama/finder.js'
@@ -77,8 +78,9 @@ export default class HashRing {
     return this.#nodes
   }
 
-  /** Makes the points of the present servers. */
+  /** Makes the points of the present servers, and forgets the answers kept. */
   continuum(): this {
+    this.cache.reset()
     const servers = this.servers
     if (servers.length === 0) return this
     let total = 0
@@ -186,7 +188,8 @@ export default class HashRing {
   /** Adds servers, in the forms of the constructor; those already there are left alone. */
   add(servers: ServerList): this {
     const all: Record<string, HashRingServer> = Object.create(null)
-    for (const server of [...this.servers, ...parseServers(servers)]) all[server.string] ??= server
+    for (const server of this.servers) all[server.string] = server
+    for (const server of parseServers(servers)) all[server.string] ??= server
     this.servers = parseServers(all)
     this.vnodes = vnodesOf(this.servers)
     return this.reset().continuum()

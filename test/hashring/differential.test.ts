@@ -1,4 +1,5 @@
 /** The same life of a ring in npm's hashring and in ours: after every step both answer alike. */
+import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import HashRing, { type HashRingOptions } from '../../lib/hashring/hashring.js'
@@ -48,7 +49,10 @@ function take(ring: HashRing, step: Step): void {
   if (step.do === 'add') ring.add(structuredClone(step.list))
   else if (step.do === 'remove') ring.remove(step.server)
   else if (step.do === 'swap') ring.swap(step.from, step.to)
-  else ring.continuum()
+  else {
+    // Without it the original keeps answers, and even points, of the ring before: see hashring.test.ts.
+    ring.reset().continuum()
+  }
 }
 
 /** Everything that a program can see. */
@@ -73,17 +77,17 @@ t.test('constructors, options and changes in any order', async t => {
       (servers, given, changes, keys) => {
         const ours = new HashRing(structuredClone(servers), 'md5', given)
         const theirs = new Original(structuredClone(servers), 'md5', given)
-        t.same(seen(ours, keys), seen(theirs, keys))
+        assert.deepEqual(seen(ours, keys), seen(theirs, keys))
         for (const step of changes) {
           take(ours, step)
           take(theirs, step)
-          t.same(seen(ours, keys), seen(theirs, keys))
+          assert.deepEqual(seen(ours, keys), seen(theirs, keys))
         }
-        return t.passing()
       },
     ),
-    { numRuns: 60 },
+    { numRuns: Number(process.env.RUNS ?? 300), seed: Number(process.env.SEED ?? 1) },
   )
+  t.pass('no difference')
 })
 
 t.test('other algorithms, by name and as a function', async t => {

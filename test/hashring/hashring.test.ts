@@ -150,6 +150,11 @@ t.test('what the original gets wrong', async t => {
   t.equal(new HashRing('b:1').get('constructor'), 'b:1', 'rings do not share answers')
   t.notOk('value' in Object, 'and nothing global is written')
   t.equal(new HashRing([{ host: 'a', port: 1, weight: 3 }]).servers[0]!.weight, 3)
+  const swapped = new HashRing({ 'a:1': { vnodes: 60 }, 'b:1': 1 }, 'md5')
+  const keys = Array.from({ length: 50 }, (_, i) => `k${i}`)
+  for (const key of keys) swapped.get(key)
+  swapped.swap('b:1', 'a:1').continuum()
+  for (const key of keys) t.equal(swapped.get(key), swapped.ring[swapped.find(swapped.hashValue(key))]!.server, key)
 })
 
 t.test('the old names still work', async t => {
