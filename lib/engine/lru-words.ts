@@ -1,0 +1,45 @@
+/**
+ * The words of the control block that say how the LRU lists are kept, as lib/engine/assembly/layout.ts reads them. Any
+ * thread writes them at any time; a turn under way may have seen the older ones.
+ */
+import type { LruSettings } from './contract.js'
+
+const CONTROL = 65536
+const SEGMENTED = 2112
+const HOT_PERCENT = 2116
+const WARM_PERCENT = 2120
+const TEMPORARY_TTL = 2124
+const HOT_FACTOR = 2128
+const WARM_FACTOR = 2136
+
+const DEFAULTS: LruSettings = {
+  ...{ segmented: true, hotPercent: 20, warmPercent: 40, hotFactor: 0.2, warmFactor: 2, temporaryTtl: null },
+}
+
+export function initialiseLru(memory: WebAssembly.Memory): void {
+  writeLru(memory, DEFAULTS)
+}
+
+export function writeLru(memory: WebAssembly.Memory, changes: Partial<LruSettings>): void {
+  const view = new DataView(memory.buffer, CONTROL)
+  const { segmented, hotPercent, warmPercent, hotFactor, warmFactor, temporaryTtl } = changes
+  if (segmented !== undefined) view.setUint32(SEGMENTED, segmented ? 1 : 0, true)
+  if (hotPercent !== undefined) view.setUint32(HOT_PERCENT, hotPercent, true)
+  if (warmPercent !== undefined) view.setUint32(WARM_PERCENT, warmPercent, true)
+  if (hotFactor !== undefined) view.setFloat64(HOT_FACTOR, hotFactor, true)
+  if (warmFactor !== undefined) view.setFloat64(WARM_FACTOR, warmFactor, true)
+  if (temporaryTtl !== undefined) view.setInt32(TEMPORARY_TTL, temporaryTtl ?? -1, true)
+}
+
+export function readLru(memory: WebAssembly.Memory): LruSettings {
+  const view = new DataView(memory.buffer, CONTROL)
+  const ttl = view.getInt32(TEMPORARY_TTL, true)
+  return {
+    segmented: view.getUint32(SEGMENTED, true) !== 0,
+    hotPercent: view.getUint32(HOT_PERCENT, true),
+    warmPercent: view.getUint32(WARM_PERCENT, true),
+    hotFactor: view.getFloat64(HOT_FACTOR, true),
+    warmFactor: view.getFloat64(WARM_FACTOR, true),
+    temporaryTtl: ttl < 0 ? null : ttl,
+  }
+}
