@@ -111,6 +111,8 @@ export interface ClassStats {
 
 /** How the LRU lists are kept (PROTOCOL D15). Shared by all threads; in force at once. */
 export interface LruSettings {
+  /** Somebody visits the lists in the background. */
+  maintainer: boolean
   /** False: one list a class, as `lru mode flat`. */
   segmented: boolean
   /** Shares of HOT and WARM in a class's bytes. */
@@ -121,6 +123,11 @@ export interface LruSettings {
   warmFactor: number
   /** Items that live no longer, in seconds, begin in TEMP; null: there is no such list. */
   temporaryTtl: number | null
+  /** `lru_crawler enable`: crawls and dumps may begin. */
+  crawler: boolean
+  /** Pause between two slices of a crawl, in microseconds, and how many items of a list it looks at; 0: all. */
+  crawlerSleepUs: number
+  crawlerTocrawl: number
 }
 
 /** What one crawl of a list found there alive, and what it freed. */
@@ -155,14 +162,18 @@ export interface HousekeepingApi {
 
   /** The control thread's: one step of the hash table's growth, which begins when there are 1.5 items a bucket. True: more to do. */
   grow(): boolean
+  /** Items ever stored: while it stands still nothing grows. */
+  stored(): bigint
   /** Of the buckets that there are, or will be when the growth that goes on is done. */
   hashPower(): number
   isGrowing(): boolean
 
   crawlerUse(): CrawlerUse
-  /** False: somebody has the crawler already. */
-  claimCrawler(use: 'crawl' | 'dump'): boolean
+  /** False: somebody has the crawler already; that this was asked for at `unixSeconds` is remembered. */
+  claimCrawler(use: 'crawl' | 'dump', unixSeconds: number): boolean
   releaseCrawler(): void
+  /** When somebody last asked in vain, Unix seconds; 0: never. */
+  crawlerRefusedAt(): number
   /** The control thread's, holding the claim: begins with a list; goes on for so many items, false at its end. */
   beginCrawl(slabClass: number, list: number): void
   crawl(slabClass: number, items: number): boolean

@@ -221,6 +221,7 @@ export class Engine implements EngineApi {
     this.housekeeping = new Housekeeping({
       ...{ arena, layout: this.#layout, wasm: this.#wasm, scratch: area.scratch },
       written: () => this.#words[Word.written]!,
+      stored: () => this.#sum('total_items'),
       items: () => this.#sum('curr_items') + this.#sum('tombstones'),
     })
   }

@@ -28,12 +28,13 @@ interface Place {
   /** Bytes that the last dump wrote there. */
   written: () => number
   items: () => bigint
+  stored: () => bigint
 }
 
 /** Buckets split in one step of growth. */
-const SPLITS_PER_STEP = 4096
+const SPLITS_PER_STEP = 2048
 const BUCKETS_WANTED = CONTROL + 2052
-/** The claim of the crawler: 0 or a use. */
+/** The claim of the crawler: 0 or a use; behind it, when it was last refused. */
 const CRAWLER = CONTROL + 2176
 const USES: readonly CrawlerUse[] = ['idle', 'crawl', 'dump']
 const CRAWLED = CONTROL + 2304
@@ -49,7 +50,7 @@ export class Housekeeping implements HousekeepingApi {
 
   constructor(place: Place) {
     this.#place = place
-    this.#crawler = new Int32Array(place.arena.memory.buffer, CRAWLER, 1)
+    this.#crawler = new Int32Array(place.arena.memory.buffer, CRAWLER, 2)
   }
 
   lru(): LruSettings {
@@ -75,6 +76,10 @@ export class Housekeeping implements HousekeepingApi {
     return wasm.wantGrowth(items()) !== 0 && wasm.grow(SPLITS_PER_STEP) !== 0
   }
 
+  stored(): bigint {
+    return this.#place.stored()
+  }
+
   hashPower(): number {
     return Math.log2(this.#bucketsWanted())
   }
@@ -91,8 +96,14 @@ export class Housekeeping implements HousekeepingApi {
     return USES[Atomics.load(this.#crawler, 0)]!
   }
 
-  claimCrawler(use: 'crawl' | 'dump'): boolean {
-    return Atomics.compareExchange(this.#crawler, 0, 0, USES.indexOf(use)) === 0
+  claimCrawler(use: 'crawl' | 'dump', unixSeconds: number): boolean {
+    if (Atomics.compareExchange(this.#crawler, 0, 0, USES.indexOf(use)) === 0) return true
+    Atomics.store(this.#crawler, 1, Math.floor(unixSeconds))
+    return false
+  }
+
+  crawlerRefusedAt(): number {
+    return Atomics.load(this.#crawler, 1) >>> 0
   }
 
   releaseCrawler(): void {

@@ -11,13 +11,19 @@ const WARM_PERCENT = 2120
 const TEMPORARY_TTL = 2124
 const HOT_FACTOR = 2128
 const WARM_FACTOR = 2136
+/** These are the host's alone. */
+const MAINTAINER = 2144
+const CRAWLER = 2148
+const CRAWLER_SLEEP = 2152
+const CRAWLER_TOCRAWL = 2156
 
-const DEFAULTS: LruSettings = {
+export const LRU_DEFAULTS: LruSettings = {
   ...{ segmented: true, hotPercent: 20, warmPercent: 40, hotFactor: 0.2, warmFactor: 2, temporaryTtl: null },
+  ...{ maintainer: true, crawler: true, crawlerSleepUs: 100, crawlerTocrawl: 0 },
 }
 
 export function initialiseLru(memory: WebAssembly.Memory): void {
-  writeLru(memory, DEFAULTS)
+  writeLru(memory, LRU_DEFAULTS)
 }
 
 export function writeLru(memory: WebAssembly.Memory, changes: Partial<LruSettings>): void {
@@ -29,6 +35,11 @@ export function writeLru(memory: WebAssembly.Memory, changes: Partial<LruSetting
   if (hotFactor !== undefined) view.setFloat64(HOT_FACTOR, hotFactor, true)
   if (warmFactor !== undefined) view.setFloat64(WARM_FACTOR, warmFactor, true)
   if (temporaryTtl !== undefined) view.setInt32(TEMPORARY_TTL, temporaryTtl ?? -1, true)
+  const { maintainer, crawler, crawlerSleepUs, crawlerTocrawl } = changes
+  if (maintainer !== undefined) view.setUint32(MAINTAINER, maintainer ? 1 : 0, true)
+  if (crawler !== undefined) view.setUint32(CRAWLER, crawler ? 1 : 0, true)
+  if (crawlerSleepUs !== undefined) view.setUint32(CRAWLER_SLEEP, crawlerSleepUs, true)
+  if (crawlerTocrawl !== undefined) view.setUint32(CRAWLER_TOCRAWL, crawlerTocrawl, true)
 }
 
 export function readLru(memory: WebAssembly.Memory): LruSettings {
@@ -41,5 +52,9 @@ export function readLru(memory: WebAssembly.Memory): LruSettings {
     hotFactor: view.getFloat64(HOT_FACTOR, true),
     warmFactor: view.getFloat64(WARM_FACTOR, true),
     temporaryTtl: ttl < 0 ? null : ttl,
+    maintainer: view.getUint32(MAINTAINER, true) !== 0,
+    crawler: view.getUint32(CRAWLER, true) !== 0,
+    crawlerSleepUs: view.getUint32(CRAWLER_SLEEP, true),
+    crawlerTocrawl: view.getUint32(CRAWLER_TOCRAWL, true),
   }
 }

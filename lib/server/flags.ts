@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { extendedOptions } from './extended-flags.js'
 import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.js'
+import { type LruFlags, lruFlags } from './lru-flags.js'
 import { type TlsFlags, tlsFlags } from './tls-files.js'
 
 export interface ServerOptions {
@@ -23,6 +24,9 @@ export interface ServerOptions {
   evictions: boolean
   cas: boolean
   flush: boolean
+  /** -X turns it off: commands that show keys. */
+  dumps: boolean
+  lru: LruFlags
   reqsPerEvent: number
   backlog: number
   verbosity: number
@@ -125,7 +129,7 @@ export const FLAGS: readonly Flag[] = [
     argument: 'file',
     help: 'clients authenticate first, by user:password lines of this file; SIGHUP reads it again',
   },
-  { short: 'X', long: 'disable-dumping', refused: 'there are no dump commands yet to turn off' },
+  { short: 'X', long: 'disable-dumping', help: 'turn the commands off that show keys: metadump, mgdump, cachedump' },
   { short: 'W', long: 'disable-watch', refused: 'there is no watch command yet to turn off' },
   { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
   {
@@ -173,6 +177,8 @@ function serverOptions(values: FlagValues): ServerOptions {
   if (!extended.ok) throw new BadFlag(extended.sentence)
   const tls = tlsFlags(values['enable-ssl'] === true, extended.values)
   if (typeof tls === 'string') throw new BadFlag(tls)
+  const lru = lruFlags(extended.values)
+  if (typeof lru === 'string') throw new BadFlag(lru)
   if (tls && values.loop === 'epoll')
     throw new BadFlag('--loop epoll: TLS needs the net loop, which -Z takes by itself')
   return {
@@ -188,6 +194,8 @@ function serverOptions(values: FlagValues): ServerOptions {
     evictions: !values['disable-evictions'],
     cas: !values['disable-cas'],
     flush: !values['disable-flush-all'],
+    dumps: !values['disable-dumping'],
+    lru,
     reqsPerEvent: whole(values, 'max-reqs-per-event', 20, 1, 1_000_000),
     backlog: whole(values, 'listen-backlog', 1024, 1, 65_535),
     verbosity: typeof values.verbose === 'number' ? values.verbose : 0,
