@@ -47,6 +47,7 @@ export class ClientConnection implements ConnectionHandler {
   readonly #plane: DataPlane
   readonly #connection: Connection
   readonly #onGone: () => void
+  readonly #takesParts: boolean
   readonly #kept = new InputBuffer()
   /** What is kept is the start of a line: wait for more of it. */
   #incomplete = false
@@ -72,7 +73,9 @@ export class ClientConnection implements ConnectionHandler {
   #turnTimer: Timer | null = null
   #seenAt: number
 
-  constructor(plane: DataPlane, connection: Connection, onGone: () => void) {
+  /** `takesParts`: an answer without end may be sent as the client takes it. */
+  constructor(plane: DataPlane, connection: Connection, onGone: () => void, takesParts = true) {
+    this.#takesParts = takesParts
     this.#plane = plane
     this.#connection = connection
     this.#onGone = onGone
@@ -359,13 +362,14 @@ export class ClientConnection implements ConnectionHandler {
         request.reply = reply
         if (!request.dropped) this.#driveSoon()
       },
-      answerInParts: stream => {
-        if (request.dropped) stream.close()
-        else {
-          request.stream = stream
-          this.#driveSoon()
-        }
-      },
+    }
+    if (!this.#takesParts) return request
+    request.answerInParts = stream => {
+      if (request.dropped) stream.close()
+      else {
+        request.stream = stream
+        this.#driveSoon()
+      }
     }
     return request
   }

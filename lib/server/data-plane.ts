@@ -437,7 +437,7 @@ export class DataPlane {
       connection.destroy()
       return NOBODY
     }
-    const client = new ClientConnection(this, connection, () => this.#gone(client))
+    const client: ClientConnection = new ClientConnection(this, connection, () => this.#gone(client), false)
     this.#clients.add(client)
     return client
   }

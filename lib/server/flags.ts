@@ -60,8 +60,8 @@ export interface Flag {
 
 /** One process's items live in one 32-bit address space, beside tables and buffers (DESIGN 5). */
 export const MEMORY_LIMIT_MB_MAX = 3072
-/** Each slab class in use holds a page of 1 MB; below this a class or two would be all there is. */
-export const MEMORY_LIMIT_MB_MIN = 8
+/** Beside it the largest item may be half of -m at most, so with the default -I it is 2. */
+export const MEMORY_LIMIT_MB_MIN = 1
 const THREADS_MAX = 64
 const KILO = 1024
 const MEGA = 1024 * 1024
@@ -260,7 +260,10 @@ function memoryLimit(value: FlagValues[string]): number {
 
 /** PROTOCOL D2: 1 KiB to 1 GiB, at most half of -m. */
 function itemSize(value: FlagValues[string], memoryLimitMb: number): number {
-  if (value === undefined) return MEGA
+  if (value === undefined) {
+    if (memoryLimitMb * MEGA >= 2 * MEGA) return MEGA
+    throw new BadFlag(`-m ${memoryLimitMb}: too small for items of 1m, give at least 2 or a smaller -I`)
+  }
   const text = flagText('max-item-size', value)
   const match = /^(\d{1,12})([kKmM]?)$/.exec(String(value))
   const unit = match?.[2]?.toLowerCase()
