@@ -46,7 +46,7 @@ export function lruCommand(words: readonly string[], { engine }: LruHost): Buffe
     housekeeping.tune({ segmented: first === 'segmented' })
     return OK
   }
-  if (verb === 'temp_ttl' && maintainer && /^-?\d{1,9}$/.test(first ?? '')) {
+  if (verb === 'temp_ttl' && maintainer && /^[+-]?\d{1,9}$/.test(first ?? '')) {
     housekeeping.tune({ temporaryTtl: Number(first) < 0 ? null : Number(first) })
     return OK
   }
@@ -65,11 +65,11 @@ function tune(words: readonly string[], { housekeeping }: EngineApi): Buffer {
 
 /** A whole number of 32 bits, or null. */
 function unsigned(word: string): number | null {
-  return /^\d{1,10}$/.test(word) && Number(word) <= 0xffffffff ? Number(word) : null
+  return /^\+?\d{1,10}$/.test(word) && Number(word) <= 0xffffffff ? Number(word) : null
 }
 
 function decimal(word: string): number | null {
-  return /^-?\d{0,9}(\.\d{0,9})?$/.test(word) && /\d/.test(word) ? Number(word) : null
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(word) ? Number(word) : null
 }
 
 // --- lru_crawler

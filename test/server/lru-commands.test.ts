@@ -2,25 +2,8 @@
 import t, { type Test } from 'tap'
 import { netPlace, type Place, type RawClient, set, simulatedPlace, type TestNode, value } from './harness.js'
 
-/** What is asked, and what memcached answers (PROTOCOL D4, D10). */
+/** What test/transcripts/lru.txt does not ask: memcached stops its crawler a moment after it said so. */
 const WORDS: readonly [string, string][] = [
-  ['lru', 'ERROR'],
-  ['lru tune 10 25 0.1 2.0', 'OK'],
-  ['lru tune 10 25 .5', 'ERROR'],
-  ['lru tune 10 -25 0.1 2.0', 'ERROR'],
-  ['lru tune 10 25 x 2.0', 'ERROR'],
-  ['lru tune 50 31 0.1 2.0', 'ERROR hot and warm pcts must not exceed 80'],
-  ['lru tune 10 25 0 2.0', 'ERROR hot/warm age factors must be greater than 0'],
-  ['lru tune 10 25 1 -2.0', 'ERROR hot/warm age factors must be greater than 0'],
-  ['lru mode flat', 'OK'],
-  ['lru mode segmented', 'OK'],
-  ['lru mode other', 'ERROR'],
-  ['lru temp_ttl 61', 'OK'],
-  ['lru temp_ttl -1', 'OK'],
-  ['lru temp_ttl x', 'ERROR'],
-  ['lru_crawler', 'ERROR'],
-  ['lru_crawler other', 'ERROR'],
-  ['lru_crawler enable', 'ERROR failed to start lru crawler thread'],
   ['lru_crawler disable', 'OK'],
   ['lru_crawler disable', 'OK'],
   ['lru_crawler crawl all', 'CLIENT_ERROR lru crawler disabled'],
@@ -28,23 +11,10 @@ const WORDS: readonly [string, string][] = [
   ['lru_crawler mgdump all', 'CLIENT_ERROR lru crawler disabled'],
   ['lru_crawler enable', 'OK'],
   ['lru_crawler sleep 1000000', 'OK'],
-  ['lru_crawler sleep 1000001', 'CLIENT_ERROR sleep must be one second or less'],
-  ['lru_crawler sleep x', 'CLIENT_ERROR bad command line format'],
   ['lru_crawler tocrawl 4294967295', 'OK'],
   ['lru_crawler tocrawl 4294967296', 'CLIENT_ERROR bad command line format'],
-  ['lru_crawler crawl', 'ERROR'],
-  ['lru_crawler crawl 0', 'BADCLASS invalid class id'],
-  ['lru_crawler crawl 1,64', 'BADCLASS invalid class id'],
-  ['lru_crawler crawl x', 'BADCLASS invalid class id'],
-  ['lru_crawler crawl ,', 'NOTSTARTED no items to crawl'],
-  ['lru_crawler crawl hash', 'ERROR an unknown error happened'],
-  ['lru_crawler crawl 1 2', 'ERROR'],
-  ['stats cachedump', 'CLIENT_ERROR bad command line'],
-  ['stats cachedump 1', 'CLIENT_ERROR bad command line'],
-  ['stats cachedump x 1', 'CLIENT_ERROR bad command line format'],
-  ['stats cachedump 64 1', 'CLIENT_ERROR Illegal slab id'],
-  ['stats cachedump 5 0', 'END'],
-  ['stats sizes', 'STAT sizes_status disabled\r\nEND'],
+  ['lru_crawler mgdump 0', 'BADCLASS invalid class id'],
+  ['lru_crawler mgdump ,', 'NOTSTARTED no items to crawl'],
 ]
 
 function battery(t: Test, place: Place): void {
@@ -62,7 +32,7 @@ function battery(t: Test, place: Place): void {
     await place.until(() => node.stat('curr_items') === count, 'all items')
   }
 
-  t.test('every word', async t => {
+  t.test('words', async t => {
     const client = place.client(await place.node())
     for (const [sent, answer] of WORDS) t.equal(await ask(client, `${sent}\r\n`), `${answer}\r\n`, sent)
     t.equal(await ask(client, 'lru tune 10 25 0.1 2.0 noreply\r\nmn\r\n'), 'MN\r\n')
