@@ -17,11 +17,12 @@ import type { Credentials } from './auth-file.js'
 import { AuthGate } from './auth-gate.js'
 import { ClientConnection } from './client-connection.js'
 import { Forwarder } from './forwarder.js'
+import { cachedump, crawlerCommand, type LruHost, type LruReply, lruCommand, sizes } from './lru-commands.js'
 import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
-import { type Request, serverError, tokensOf } from './request.js'
+import { isNoreply, type Request, serverError, tokensOf } from './request.js'
 import { clusterConfig, type Facts, statsReply } from './stats-command.js'
 
 export interface DataPlaneOptions {
@@ -44,6 +45,10 @@ export interface DataPlaneOptions {
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
+  /** -X turns dumps off. */
+  dumps?: boolean
+  /** -o track_sizes */
+  tracksSizes?: boolean
 }
 
 const REPLY_BYTES_MAX = 256 << 20
@@ -87,6 +92,7 @@ export class DataPlane {
   readonly #clients = new Set<Client>()
   readonly #waitingForDone = new Map<number, Request>()
   readonly #startedAt: number
+  readonly #lru: LruHost
   #nodes: PeerNode[] = []
   #self = -1
   #clientPort = 0
@@ -132,6 +138,11 @@ export class DataPlane {
       execute: request => this.execute(request),
     })
     this.#peers = new PeerConnections(this, this.#parking)
+    const { dumps = true, tracksSizes = false } = options
+    this.#lru = {
+      ...{ engine, dumps, tracksSizes, now: () => loop.wallClock() },
+      crawl: classes => port.post({ type: 'crawl', classes }),
+    }
     port.onMessage = message => this.#onMessage(message)
     engine.setTime(loop.wallClock())
   }
@@ -313,11 +324,30 @@ export class DataPlane {
 
   #slow(request: Request): void {
     const words = tokensOf(request.bytes).map(token => token.toString('latin1'))
-    if (words[0] === 'stats') request.answer(this.#stats(words.slice(1)))
+    if (words[0] === 'lru') this.#lruCommand(request, words)
+    else if (words[0] === 'lru_crawler') {
+      this.#answer(request, crawlerCommand(words, this.#lru, request.pipelined === true))
+    } else if (words[0] === 'stats' && words[1] === 'sizes') this.#answer(request, sizes(this.#lru))
+    else if (words[0] === 'stats' && words[1] === 'cachedump') request.answer(cachedump(words.slice(2), this.#lru))
+    else if (words[0] === 'stats') request.answer(this.#stats(words.slice(1)))
     else if (words[0] === 'flush_all') this.#flush(request, words)
     else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
       request.answer(clusterConfig(this.#nodes, this.engine.epoch()))
     } else request.answer(Buffer.from('ERROR\r\n'))
+  }
+
+  #lruCommand(request: Request, words: string[]): void {
+    const reply = lruCommand(words, this.#lru)
+    request.answer(isNoreply(request.bytes) ? EMPTY : reply)
+  }
+
+  #answer(request: Request, reply: LruReply): void {
+    if (Buffer.isBuffer(reply)) request.answer(reply)
+    else if (request.answerInParts) request.answerInParts(reply)
+    else {
+      reply.close()
+      request.answer(Buffer.from('ERROR\r\n'))
+    }
   }
 
   #stats(words: string[]): Buffer {
@@ -329,6 +359,8 @@ export class DataPlane {
       version: 'continuum',
       port: this.#clientPort,
       backlog: this.#options.listen[0]?.backlog ?? 1024,
+      dumps: this.#lru.dumps,
+      tracksSizes: this.#lru.tracksSizes,
       ...this.#options.facts,
     }
     return statsReply(words, this.engine, facts) ?? Buffer.from('ERROR\r\n')
@@ -405,7 +437,7 @@ export class DataPlane {
       connection.destroy()
       return NOBODY
     }
-    const client = new ClientConnection(this, connection, () => this.#gone(client))
+    const client: ClientConnection = new ClientConnection(this, connection, () => this.#gone(client), false)
     this.#clients.add(client)
     return client
   }

@@ -26,6 +26,7 @@ import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
+import { Maintainer } from './maintainer.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { readTlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
@@ -110,6 +111,7 @@ class NodeProcess {
   #fatalSentence: string | null = null
   #stopping = false
   #control: ControlPlane | null = null
+  #maintainer: Maintainer | null = null
   #membership: Membership | null = null
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
@@ -132,10 +134,15 @@ class NodeProcess {
       evictions: server.evictions,
       cas: server.cas,
       flushEnabled: server.flush,
+      hashPower: server.lru.hashPower,
       versionText: VERSION_TEXT,
     })
     const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
+    engine.housekeeping.tune(server.lru.settings)
+    this.#maintainer = new Maintainer({
+      ...{ engine, loop: createNetLoop({ memory: new Uint8Array(0) }), hashExpands: server.lru.hashExpands },
+    })
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
       const nobody = { points: Uint32Array.of(0), owners: Uint16Array.of(NOBODY), tenures: Uint32Array.of(0) }
@@ -145,6 +152,7 @@ class NodeProcess {
     try {
       const { ports, ears } = await this.#startThreads(arena, choice.kind, incarnation)
       this.#options.onListening?.(ears)
+      this.#maintainer.start()
       const clientPort = ears.tcp[0]?.port ?? 0
       const running = {
         clientPort,
@@ -176,6 +184,7 @@ class NodeProcess {
     if (this.#timer) clearInterval(this.#timer)
     this.#membership?.stop()
     this.#control?.stop()
+    this.#maintainer?.stop()
     this.#store?.close()
     this.#tellAll({ type: 'stop' })
     const all = Promise.all(this.#threads.map(thread => thread.stopped))
@@ -235,6 +244,8 @@ class NodeProcess {
       idleTimeoutSec: server.idleTimeoutSec,
       reqsPerEvent: server.reqsPerEvent,
       credentials: auth?.credentials ?? null,
+      dumps: server.dumps,
+      tracksSizes: server.lru.tracksSizes,
       facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
     }
     // The permissions of a unix socket's file are right from its first moment on.
@@ -309,6 +320,7 @@ class NodeProcess {
         if (message.type === 'listening') resolve(message)
         else if (message.type === 'failed') reject(new Error(message.sentence))
         else if (message.type === 'stopped') hasStopped()
+        else if (message.type === 'crawl') this.#maintainer?.crawl(message.classes)
         else entry.forControl?.(message)
       }
     })

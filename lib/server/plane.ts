@@ -37,6 +37,8 @@ export type ToControl =
   | { type: 'heard'; epoch: number; from: number }
   /** flush_all of the whole tier (delay in seconds as memcached's command takes it, already resolved to a delay from now; 0 = now). Answered by `done`. */
   | { type: 'flush'; ticket: number; delaySec: number }
+  /** The crawler was claimed for these slab classes, from 0 up: the maintainer crawls them. */
+  | { type: 'crawl'; classes: number[] }
   | {
       type: 'listening'
       /** Of the first client listener; 0 for a unix socket. */

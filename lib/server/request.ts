@@ -14,8 +14,20 @@ export interface Request {
   until?: number
   /** Set while somebody else works on it: tells them to stop if they still can. */
   cancel: (() => void) | null
+  /** Replies of the same connection were made by the same turn and go out before this one. */
+  pipelined?: boolean
   /** Called once; the bytes are the request's to keep. */
   answer(reply: Buffer): void
+  /** Instead of `answer`, where the asker can take a long answer bit by bit. */
+  answerInParts?(stream: ReplyStream): void
+}
+
+/** An answer that is made as the asker takes it. */
+export interface ReplyStream {
+  /** The next part, which may be empty; null: that was all. */
+  next(): Buffer | null
+  /** Called once: that was all, or the asker is gone. */
+  close(): void
 }
 
 const SPACE = 0x20

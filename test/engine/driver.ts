@@ -2,6 +2,7 @@
  * One connection's worth of what a data plane does around the engine, without sockets: keeps leftovers, fills values,
  * resumes, sends tx. Whatever the host must decide (slow, forward, take, multi) is handed to `onStop`, or thrown.
  */
+import { Worker } from 'node:worker_threads'
 import type { Arena, Turn } from '../../lib/engine/contract.js'
 import { Stop } from '../../lib/engine/contract.js'
 import { createArena, Engine } from '../../lib/engine/engine.js'
@@ -122,4 +123,15 @@ export function random(seed: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
   }
+}
+
+/** Two worker threads at a job of hammer.ts; what each of them posts at its end. */
+export function hammers<Result>(job: string, arena: Arena, stop = new SharedArrayBuffer(12)): Promise<Result[]> {
+  const one = (thread: number) =>
+    new Promise<Result>((resolve, reject) => {
+      const worker = new Worker(new URL('./hammer.js', import.meta.url), { workerData: { job, arena, thread, stop } })
+      worker.once('message', resolve)
+      worker.once('error', reject)
+    })
+  return Promise.all([one(0), one(1)])
 }

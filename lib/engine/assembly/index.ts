@@ -10,6 +10,10 @@ export {
   collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, pointOf, routeOf, sweepTombstones
 } from './handoff'
 export { findFreeSlot, switchTo } from './route'
+export { juggle } from './eviction'
+export { beginCrawl, crawl, endCrawl } from './crawler'
+export { cachedump, dump } from './dump'
+export { bucketCount, grow, wantGrowth } from './table'
 export { setNow, observeVersion as observe, flushVersion as flush }
 
 export function attach(thread: u32): void {
