@@ -141,6 +141,7 @@ interface Wasm {
   observe(version: bigint): void
   flush(version: bigint): void
   flushAt(seconds: number): void
+  flushPendingAt(): number
 }
 
 let compiled: WebAssembly.Module | null = null
@@ -384,6 +385,10 @@ export class Engine implements EngineApi {
 
   flushAt(unixSeconds: number): void {
     this.#wasm.flushAt(Math.max(0, Math.floor(unixSeconds)))
+  }
+
+  flushPendingAt(): number {
+    return this.#wasm.flushPendingAt() >>> 0
   }
 
   // --- figures

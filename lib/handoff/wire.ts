@@ -10,7 +10,8 @@
  *            <-------------------  batch
  *   ack      ------------------->            everything up to `seq` is installed (also inside resume, take and pull)
  *
- * Either side may say: tell / topology (knowledge travels), clock / clocked / flush / flushed (flush_all of the tier).
+ * Either side may say: tell / topology (knowledge travels), clock / clocked / flush / flushed (flush_all of the tier), ask / told
+ * (stats of the tier: lib/server/gather.ts).
  *
  *   bytes: | head length u32 | head JSON | count u32 | (length u32, bytes) ... |      little endian
  */
@@ -38,17 +39,21 @@ export type Message =
   | { type: 'tell' }
   | { type: 'topology'; text: string }
   | { type: 'greet' }
-  | { type: 'greeting'; version: string }
+  /** `flushInSec`: a flush_all with a delay that is still to come at the one greeted; 0: none. */
+  | { type: 'greeting'; version: string; flushInSec: number }
   | { type: 'clock'; id: number }
   | { type: 'clocked'; id: number; version: string }
   | { type: 'flush'; id: number; version: string; delaySec: number }
   | { type: 'flushed'; id: number }
+  | { type: 'ask'; id: number; question: string }
+  | { type: 'told'; id: number; text: string }
 
 export type MessageType = Message['type']
 
 const TYPES: ReadonlySet<string> = new Set<MessageType>([
   ...(['resume', 'handed', 'take', 'taken', 'declined', 'pull', 'batch', 'ack'] as const),
   ...(['tell', 'topology', 'greet', 'greeting', 'clock', 'clocked', 'flush', 'flushed'] as const),
+  ...(['ask', 'told'] as const),
 ])
 
 export function encode(message: Message): Uint8Array {
