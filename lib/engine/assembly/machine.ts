@@ -178,6 +178,8 @@ function rare(line: u32, end: u32, next: u32): u32 {
       return CLOSE
     }
   }
+  // Only a command can be told not to reply.
+  setNoreply(false)
   return answer('ERROR', next)
 }
 
