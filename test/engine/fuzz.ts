@@ -170,7 +170,8 @@ function makeInput(next: Random, learned: readonly string[]): string {
   return text.length > 300_000 ? text.slice(0, 300_000) : text
 }
 
-function mutate(next: Random, text: string): string {
+/** One change of the kinds that parsers stumble over. */
+export function mutate(next: Random, text: string): string {
   const at = below(next, text.length + 1)
   const kind = next()
   if (kind < 0.2) return text.slice(0, at) + pick(next, BYTES) + text.slice(at)
