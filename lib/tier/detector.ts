@@ -70,8 +70,9 @@ export class Detector {
     this.#nodes.set(node, fresh)
   }
 
-  forget(node: number): void {
-    this.#nodes.delete(node)
+  /** The others are not watched any more. */
+  keep(nodes: ReadonlySet<number>): void {
+    for (const node of this.#nodes.keys()) if (!nodes.has(node)) this.#nodes.delete(node)
   }
 
   /** What is no news (a repetition, an older life) is no sign of life. */

@@ -9,7 +9,8 @@
  * A lease that ran out and comes back for another session begins a new life (`fresh`): between the two a stand-in may have
  * acted, so that everything that waits or is connected from before must go first.
  */
-import { isMajority, type VoterName, type Voters, votersOf } from './fencing.js'
+import { fencingOf, isMajority, sessionOf, type VoterName, type Voters, votersOf } from './fencing.js'
+import { inSomeRing, type Topology } from './topology.js'
 
 /** What a node asks for. Null in `Lease.configure`: nothing is fenced. */
 export interface LeaseTerms {
@@ -20,6 +21,14 @@ export interface LeaseTerms {
    * so that the first lease of a node that was not fenced before needs no silence.
    */
   binding: boolean
+}
+
+/** What a document asks of a node; null: it holds nothing, or nobody is fenced. */
+export function leaseTerms(topology: Topology, self: number): LeaseTerms | null {
+  const fencing = fencingOf(topology)
+  const node = topology.nodes.find(one => one.number === self)
+  if (!fencing || !node || !inSomeRing(topology, self)) return null
+  return { voters: fencing, session: sessionOf(node), binding: node.fenced === fencing.since }
 }
 
 /** Questions a lease: so many may be lost or late before it runs out. */

@@ -45,7 +45,7 @@ t.test('a node that never came is suspected too; one that nobody expects is not'
   t.match(pass(3000), [{ type: 'suspected', node: 7 }])
   t.equal(detector.opinion(8), 'alive')
   t.notOk(detector.mayReturn(7, 3000))
-  detector.forget(7)
+  detector.keep(new Set())
   t.same(pass(3000), [])
 })
 
