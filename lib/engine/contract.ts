@@ -297,6 +297,8 @@ export interface EngineApi {
   flush(version: bigint): void
   /** flush_all with a delay for a node alone or one member: at `unixSeconds` everything stored until then is gone. 0 cancels. */
   flushAt(unixSeconds: number): void
+  /** When a delayed flush_all is to come, Unix seconds; 0: none is. */
+  flushPendingAt(): number
 
   /** Sums over threads, memcached's names (cmd_get, get_hits, curr_items, bytes, evictions, ...) plus forwarded_* counters that the host adds. Any thread. */
   stats(): Map<string, bigint>

@@ -145,6 +145,7 @@ interface Wasm extends HousekeepingWasm {
   observe(version: bigint): void
   flush(version: bigint): void
   flushAt(seconds: number): void
+  flushPendingAt(): number
 }
 
 let compiled: WebAssembly.Module | null = null
@@ -395,6 +396,10 @@ export class Engine implements EngineApi {
 
   flushAt(unixSeconds: number): void {
     this.#wasm.flushAt(Math.max(0, Math.floor(unixSeconds)))
+  }
+
+  flushPendingAt(): number {
+    return this.#wasm.flushPendingAt() >>> 0
   }
 
   // --- figures

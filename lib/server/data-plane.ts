@@ -23,7 +23,8 @@ import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
 import { isNoreply, type Request, serverError, tokensOf } from './request.js'
-import { clusterConfig, type Facts, statsReply } from './stats-command.js'
+import { clusterConfig, clusterConfigValue, type Facts, statsReply } from './stats-command.js'
+import { TierCommands } from './tier-commands.js'
 
 export interface DataPlaneOptions {
   /** Where clients connect. */
@@ -88,9 +89,9 @@ export class DataPlane {
   readonly #forwarder: Forwarder
   readonly #parking: Parking
   readonly #peers: PeerConnections
+  readonly #tier: TierCommands
   readonly #listeners: Listener[] = []
   readonly #clients = new Set<Client>()
-  readonly #waitingForDone = new Map<number, Request>()
   readonly #startedAt: number
   readonly #lru: LruHost
   #nodes: PeerNode[] = []
@@ -143,6 +144,12 @@ export class DataPlane {
       ...{ engine, dumps, tracksSizes, now: () => loop.wallClock() },
       crawl: classes => port.post({ type: 'crawl', classes }),
     }
+    this.#tier = new TierCommands({
+      port,
+      nextTicket: () => this.#parking.nextTicket(),
+      wallClock: () => loop.wallClock(),
+      ownStats: words => this.#stats(words),
+    })
     port.onMessage = message => this.#onMessage(message)
     engine.setTime(loop.wallClock())
   }
@@ -329,10 +336,13 @@ export class DataPlane {
       this.#answer(request, crawlerCommand(words, this.#lru, request.pipelined === true))
     } else if (words[0] === 'stats' && words[1] === 'sizes') this.#answer(request, sizes(this.#lru))
     else if (words[0] === 'stats' && words[1] === 'cachedump') request.answer(cachedump(words.slice(2), this.#lru))
-    else if (words[0] === 'stats') request.answer(this.#stats(words.slice(1)))
-    else if (words[0] === 'flush_all') this.#flush(request, words)
+    else if (words[0] === 'stats') this.#tier.stats(request, words.slice(1))
+    else if (words[0] === 'flush_all') this.#tier.flush(request, words)
     else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
       request.answer(clusterConfig(this.#nodes, this.engine.epoch()))
+    } else if (words[0] === 'get') {
+      const { length } = this.#nodes
+      request.answer(length > 0 ? clusterConfigValue(words[1]!, this.#nodes, this.engine.epoch()) : END)
     } else request.answer(Buffer.from('ERROR\r\n'))
   }
 
@@ -350,7 +360,7 @@ export class DataPlane {
     }
   }
 
-  #stats(words: string[]): Buffer {
+  #stats(words: readonly string[]): Buffer {
     const facts: Facts = {
       startedAt: this.#startedAt,
       now: this.loop.wallClock(),
@@ -366,21 +376,14 @@ export class DataPlane {
     return statsReply(words, this.engine, facts) ?? Buffer.from('ERROR\r\n')
   }
 
-  /** Arguments were checked by the engine: an optional delay, an optional noreply. */
-  #flush(request: Request, words: string[]): void {
-    const delay = /^-?\d+$/.test(words[1] ?? '') ? Number(words[1]) : 0
-    const seconds = delay > 2_592_000 ? delay - Math.floor(this.loop.wallClock()) : delay
-    const ticket = this.#parking.nextTicket()
-    this.#waitingForDone.set(ticket, request)
-    this.#port.post({ type: 'flush', ticket, delaySec: Math.max(0, seconds) })
-  }
-
   // --- control plane
 
   #onMessage(message: ToData): void {
     if (message.type === 'granted') this.#parking.granted(message.ticket)
-    else if (message.type === 'refused') this.#refused(message.ticket, message.reason)
-    else if (message.type === 'done') this.#done(message.ticket)
+    else if (message.type === 'refused') {
+      if (!this.#tier.refused(message.ticket, message.reason)) this.#parking.refused(message.ticket, message.reason)
+    } else if (message.type === 'done') this.#tier.done(message.ticket)
+    else if (message.type === 'gathered') this.#tier.done(message.ticket, message.nodes)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
     else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'certificates') for (const listener of this.#listeners) listener.renew?.(message.tls)
@@ -392,21 +395,7 @@ export class DataPlane {
     this.#nodes = nodes
     this.#forwarder.setNodes(nodes)
     this.#peers.onRoute()
-  }
-
-  #refused(ticket: number, reason: string): void {
-    const request = this.#waitingForDone.get(ticket)
-    this.#waitingForDone.delete(ticket)
-    if (request) request.answer(serverError(request, reason))
-    else this.#parking.refused(ticket, reason)
-  }
-
-  #done(ticket: number): void {
-    const request = this.#waitingForDone.get(ticket)
-    this.#waitingForDone.delete(ticket)
-    if (!request) return
-    const quiet = serverError(request, '').length === 0
-    request.answer(quiet ? EMPTY : Buffer.from('OK\r\n'))
+    this.#tier.onRoute(self, nodes)
   }
 
   // --- connections

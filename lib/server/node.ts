@@ -28,6 +28,7 @@ import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { type Facts, statsReply } from './stats-command.js'
 import { readTlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
 import type { WorkerData } from './worker.js'
@@ -107,6 +108,7 @@ interface Thread {
 class NodeProcess {
   readonly #options: NodeOptions
   readonly #threads: Thread[] = []
+  readonly #startedAt = Math.floor(Date.now() / 1000)
   #fatal: ((sentence: string) => void) | null = null
   #fatalSentence: string | null = null
   #stopping = false
@@ -220,6 +222,12 @@ class NodeProcess {
 
   // --- data planes
 
+  #facts(): Omit<Facts, 'port' | 'backlog' | 'now'> {
+    const { threads, maxConnections, dumps, lru } = this.#options.server
+    const { tracksSizes } = lru
+    return { version: VERSION_TEXT, threads, maxConnections, startedAt: this.#startedAt, dumps, tracksSizes }
+  }
+
   async #startThreads(
     arena: Arena,
     kind: 'net' | 'epoll',
@@ -228,7 +236,6 @@ class NodeProcess {
     const { server, tier } = this.#options
     const shared = server.threads > 1
     const identity = { id: tier?.nodeId ?? 'alone', incarnation }
-    const facts = { version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
     if (auth && !auth.ok) throw new Error(auth.sentence)
     const files = server.tls ? readTlsFiles(server.tls) : null
@@ -246,7 +253,7 @@ class NodeProcess {
       credentials: auth?.credentials ?? null,
       dumps: server.dumps,
       tracksSizes: server.lru.tracksSizes,
-      facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
+      facts: this.#facts(),
     }
     // The permissions of a unix socket's file are right from its first moment on.
     const mask = server.unix ? process.umask(~server.unix.mode & 0o777) : null
@@ -371,6 +378,10 @@ class NodeProcess {
             source: sourceId,
           })),
         }),
+      report: words => {
+        const facts = { ...this.#facts(), port: ports.clientPort, backlog: server.backlog, now: loop.wallClock() }
+        return String(statsReply(words, engine, facts) ?? '')
+      },
       onEvent: sentence => log.info(sentence),
     })
     this.#control = control

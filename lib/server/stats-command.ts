@@ -216,7 +216,17 @@ function named(counted: Map<string, bigint>, names: readonly string[]): Line[] {
 
 /** ElastiCache's auto-discovery: two lines, version and nodes, whose length is told first. */
 export function clusterConfig(nodes: readonly PeerNode[], epoch: number): Buffer {
+  return Buffer.from(`CONFIG cluster ${block(clusterText(nodes, epoch))}`)
+}
+
+/** The same as the value of a key, for clients older than the command. */
+export function clusterConfigValue(key: string, nodes: readonly PeerNode[], epoch: number): Buffer {
+  return Buffer.from(`VALUE ${key} ${block(clusterText(nodes, epoch))}`)
+}
+
+const block = (text: string): string => `0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`
+
+function clusterText(nodes: readonly PeerNode[], epoch: number): string {
   const members = nodes.filter(node => node.weight > 0)
-  const text = `${epoch}\n${members.map(({ host, port }) => `${host}|${host}|${port}`).join(' ')}\n`
-  return Buffer.from(`CONFIG cluster 0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`)
+  return `${epoch}\n${members.map(({ host, port }) => `${host}|${host}|${port}`).join(' ')}\n`
 }

@@ -7,6 +7,7 @@ import type { Arena, Turn } from '../../lib/engine/contract.js'
 import { Stop } from '../../lib/engine/contract.js'
 import { createArena, Engine } from '../../lib/engine/engine.js'
 
+const EMPTY: Buffer = Buffer.alloc(0)
 export const START = 1_700_000_000
 
 /** What the driver does with a request that the engine gave back; the answer replaces the reply. */
@@ -15,25 +16,27 @@ export type OnStop = (turn: Turn, request: string) => string
 export class Driver {
   readonly engine: Engine
   closed = false
-  #input = Buffer.alloc(0)
+  #input = EMPTY
   #resume = 0
   #filling: { offset: number; length: number; handle: number; line: Uint8Array | null } | null = null
-  #out: Buffer[] = []
+  readonly #memory: Buffer
+  #out = ''
   readonly #onStop: OnStop
 
   constructor(engine: Engine, onStop: OnStop = turn => `STOP ${turn.stop}\r\n`) {
     this.engine = engine
+    this.#memory = Buffer.from(engine.arena.memory.buffer)
     this.#onStop = onStop
   }
 
   /** Bytes arrive; the replies that come of them. */
   send(bytes: string | Uint8Array): string {
-    const more = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes
-    this.#input = Buffer.concat([this.#input, more])
+    const more = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes)
+    this.#input = this.#input.length === 0 ? more : Buffer.concat([this.#input, more])
     let progress = true
     while (progress && !this.closed) progress = this.#filling ? this.#fill() : this.#run()
-    const out = Buffer.concat(this.#out).toString('latin1')
-    this.#out = []
+    const out = this.#out
+    this.#out = ''
     return out
   }
 
@@ -57,7 +60,7 @@ export class Driver {
     const turn = this.engine.finish(filling.handle, filling.line)
     this.#resume = turn.resume
     this.#take(turn)
-    if (turn.stop !== Stop.done) this.#out.push(Buffer.from(this.#onStop(turn, this.#request(turn)), 'latin1'))
+    if (turn.stop !== Stop.done) this.#out += this.#onStop(turn, this.#request(turn))
     return this.#input.length > 0
   }
 
@@ -83,7 +86,7 @@ export class Driver {
         this.#input = this.#input.subarray(used)
         return false // the rest of the value is still to come: ask again then
       }
-      this.#out.push(Buffer.from(this.#onStop(turn, this.#request(turn)), 'latin1'))
+      this.#out += this.#onStop(turn, this.#request(turn))
       used += turn.requestLength
     }
     const before = this.#input.length
@@ -97,8 +100,8 @@ export class Driver {
   }
 
   #take(turn: Turn): void {
-    const { tx, bytes } = this.engine
-    if (turn.txLength > 0) this.#out.push(Buffer.from(bytes.slice(tx.offset, tx.offset + turn.txLength)))
+    const { offset } = this.engine.tx
+    if (turn.txLength > 0) this.#out += this.#memory.toString('latin1', offset, offset + turn.txLength)
   }
 }
 

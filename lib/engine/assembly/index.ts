@@ -29,6 +29,10 @@ export function version(): u64 {
   return atomic.load<u64>(VERSION_COUNTER)
 }
 
+export function flushPendingAt(): u32 {
+  return atomic.load<u32>(FLUSH_AT)
+}
+
 export function flushAt(seconds: u32): void {
   atomic.store<u32>(FLUSH_AT, seconds)
 }
