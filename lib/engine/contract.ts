@@ -182,6 +182,7 @@ export interface HousekeepingApi {
   beginDump(): DumpPlace
   /** The next part of lines (metadump, mgdump) or sizes (u32 each) of the classes in `classes` (a bit each); null at the end. May be empty. */
   dump(kind: DumpKind, classes: bigint, place: DumpPlace): Buffer | null
+  /** Lines of COLD, from its head, at most `limit` (0: all) and 2 MiB. Not a slice: as in memcached, the class waits meanwhile, some milliseconds. */
   cachedump(slabClass: number, limit: number): Buffer
 }
 
