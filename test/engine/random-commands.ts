@@ -185,11 +185,14 @@ export function makeCommand(next: Random): (cas: string) => string {
   }
 }
 
-/** Cas uniques, and times to live: the two do not look at the same clock, and `me` of 1.6.18 tells the time left as a negative number. */
+/**
+ * Cas uniques, and times to live: the two do not look at the same clock, and `me` of 1.6.18 tells the time left as a negative
+ * number. The headers of items differ, so one that nearly fills its class may be in the next one there: `cls`.
+ */
 export const masked = (text: string) =>
   text
     .replace(/^(VALUE \S+ \d+ \d+) \d+\r$/gm, '$1 #\r')
     .replace(/^((?:HD|VA) .*)\bt\d+/gm, '$1t#')
-    .replace(/^(ME \S+) exp=-?\d+ la=\d+ cas=\d+/gm, '$1 exp=# la=# cas=#')
+    .replace(/^(ME \S+) exp=-?\d+ la=\d+ cas=\d+ fetch=(\w+) cls=\d+/gm, '$1 exp=# la=# cas=# fetch=$2 cls=#')
 export const lastCas = (text: string, before: string) =>
   [...text.matchAll(/^VALUE \S+ \d+ \d+ (\d+)\r$/gm)].at(-1)?.[1] ?? before
