@@ -262,7 +262,7 @@ class Opening {
         }
         segment.bytes = offset
         segment.written = offset
-        next()
+        this.#sync([name], next)
       })
     })
   }

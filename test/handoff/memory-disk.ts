@@ -17,7 +17,7 @@ export class MemoryDisk implements HintDisk {
   /** What a loss of power leaves at least. */
   readonly #durable = new Map<string, Uint8Array>()
   /** Not synced yet: the bytes may still have the old name. */
-  #renames: { from: string; to: string; bytes: Uint8Array }[] = []
+  readonly #renames: { from: string; to: string; bytes: Uint8Array }[] = []
   readonly #random: () => number
   #waiting: Waiting[] = []
   /** Bytes that all files may have together; beyond it a write is cut short and fails. */
@@ -103,8 +103,9 @@ export class MemoryDisk implements HintDisk {
   sync(name: string, done: DiskDone): void {
     this.#later('sync', name, done, () => {
       const bytes = this.files.get(name)
+      for (const { to, bytes: renamed } of this.#renames.splice(0))
+        if (this.files.has(to)) this.#durable.set(to, renamed)
       if (bytes) this.#durable.set(name, bytes)
-      this.#renames = []
       for (const other of [...this.#durable.keys()]) if (!this.files.has(other)) this.#durable.delete(other)
       done(null)
     })
