@@ -32,7 +32,6 @@ export interface IndexEntry {
   to: number
 }
 
-const SHARDS = 64
 const STRIDE = 9
 const SLOTS_MIN = 16
 
@@ -48,7 +47,8 @@ export function hashKey(seed: Uint8Array, key: Uint8Array): KeyHash {
 }
 
 export class HintIndex {
-  #shards = newShards()
+  /** Made when the first key comes. */
+  #shards: Shard[] = []
   #size = 0
 
   get size(): number {
@@ -105,7 +105,7 @@ export class HintIndex {
 
   /** Removes every entry whose version is not above `version`. */
   flush(version: bigint, removed: (entry: IndexEntry) => void): void {
-    for (const shard of this.#shards) {
+    for (const shard of this.#made()) {
       for (let place = 0; place <= shard.mask; ) {
         const slot = place * STRIDE
         if (shard.slots[slot + 2] === 0 || versionAt(shard.slots, slot) > version) {
@@ -120,7 +120,7 @@ export class HintIndex {
 
   /** In no order. The table must not be changed meanwhile. */
   *entries(): Generator<{ hash: KeyHash; entry: IndexEntry }> {
-    for (const { slots } of this.#shards) {
+    for (const { slots } of this.#made()) {
       for (let slot = 0; slot < slots.length; slot += STRIDE) {
         if (slots[slot + 2] === 0) continue
         yield { hash: { high: slots[slot]!, low: slots[slot + 1]! }, entry: entryAt(slots, slot) }
@@ -129,12 +129,21 @@ export class HintIndex {
   }
 
   clear(): void {
-    this.#shards = newShards()
+    this.#shards = []
     this.#size = 0
   }
 
   #shard(hash: KeyHash): Shard {
-    return this.#shards[hash.high >>> 26]!
+    const number = hash.high >>> 26
+    const made = this.#shards[number]
+    if (made) return made
+    const shard = { slots: new Uint32Array(SLOTS_MIN * STRIDE), mask: SLOTS_MIN - 1, used: 0 }
+    this.#shards[number] = shard
+    return shard
+  }
+
+  #made(): Shard[] {
+    return this.#shards.filter(shard => shard !== undefined)
   }
 
   /** Closes the gap: those behind it that may not stay behind an empty slot move up. */
@@ -151,14 +160,6 @@ export class HintIndex {
     shard.used--
     this.#size--
   }
-}
-
-function newShards(): Shard[] {
-  return Array.from({ length: SHARDS }, () => ({
-    slots: new Uint32Array(SLOTS_MIN * STRIDE),
-    mask: SLOTS_MIN - 1,
-    used: 0,
-  }))
 }
 
 /** Word of the key's slot, or of the empty one where it would be. */

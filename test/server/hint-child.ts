@@ -18,6 +18,7 @@ const timer = setInterval(() => log.tick(performance.now()), 10)
 let next = Number(first)
 let safe = 0
 const append = () => {
+  if (next === Number(first) + Number(count)) return
   const n = next++
   const value = Buffer.from(`${n} ${'x'.repeat(n % 3000)}`)
   const rest = { flags: 0, toLiveSec: null, fetched: false, active: false }
@@ -25,7 +26,7 @@ const append = () => {
   log.append(3, { generation: 8, record }, failure => {
     writeSync(1, failure === null ? `${n}\n` : `! ${failure}\n`)
     if (++safe === Number(count)) clearInterval(timer)
-    else if (next < Number(first) + Number(count)) setImmediate(append)
+    else setImmediate(append)
   })
 }
 for (let n = 0; n < IN_FLIGHT; n++) append()
