@@ -100,7 +100,25 @@ export function hintHistory(seed: number, lives = 6): HintHistory {
         result.violation = `life ${life}: ${key} is ${found}, not one of ${[...possible].join(', ')}`
       operations.push({ key, says: found, acknowledged: true })
     }
+    if (!result.violation) result.violation = replayProblem(bench, life)
   }
   result.compactions = [...bench.disk.files.keys()].filter(name => /\.\d+\.segment/.test(name)).length
   return result
+}
+
+/** What a home is given is exactly what its log holds: each key once, with the value that is found. */
+function replayProblem(bench: Bench, life: number): string | null {
+  for (const home of bench.log.homes()) {
+    const replayed = bench.replay(home, 3).sort()
+    const held = []
+    for (let k = 0; k < 8; k++) {
+      const found = bench.find(`k${k}`)
+      if (found?.state === 'held' && found.home === home) held.push(`k${k}=${bench.look(`k${k}`)}`)
+    }
+    const missing = held.filter(one => !replayed.includes(one))
+    const keys = new Set(replayed.map(one => one.split('=')[0]))
+    if (missing.length > 0) return `life ${life}: not replayed to node ${home}: ${missing.join(', ')}`
+    if (keys.size !== replayed.length) return `life ${life}: replayed twice to node ${home}: ${replayed.join(', ')}`
+  }
+  return null
 }
