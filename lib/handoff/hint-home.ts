@@ -27,7 +27,7 @@ export interface HintLimits {
   bytesMax: number
   /** Age of the oldest of them. */
   ageMaxMs: number
-  /** Keys of one home; each costs some 70 bytes of memory. */
+  /** Keys of one home; each costs 48 to 96 bytes of memory. */
   keysMax: number
   /** Bytes that wait for the disk. */
   queueBytesMax: number
