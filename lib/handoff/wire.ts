@@ -17,8 +17,25 @@
 export type Message =
   | { type: 'resume'; source: string; ack: number }
   | { type: 'handed'; seq: number; generation: number; records: Uint8Array[] }
-  | { type: 'take'; id: number; generation: number; ack: number; key: Uint8Array }
-  | { type: 'taken'; id: number; seq: number; generation: number; key: Uint8Array; record: Uint8Array | null }
+  | {
+      type: 'take'
+      id: number
+      generation: number
+      ack: number
+      /** Asked in the place of a node that is away, which should have taken the key in this generation. */
+      kept?: number
+      key: Uint8Array
+    }
+  | {
+      type: 'taken'
+      id: number
+      seq: number
+      generation: number
+      /** The source never saw the key: only the taker knows it, as of this generation; 0: only a node that is away. */
+      blind?: number
+      key: Uint8Array
+      record: Uint8Array | null
+    }
   | { type: 'declined'; id: number; reason: string }
   | { type: 'pull'; id: number; generation: number; ack: number; bytesMax: number }
   | {
@@ -32,13 +49,15 @@ export type Message =
       fraction: number
       /** How late the source's own loop runs, milliseconds: its sign of load. */
       lagMs: number
+      /** With `done`: what the taker remembers of before must not be trusted, the source's log is void. */
+      isVoid?: boolean
       records: Uint8Array[]
     }
   | { type: 'ack'; ack: number }
   | { type: 'tell' }
   | { type: 'topology'; text: string }
   | { type: 'greet' }
-  | { type: 'greeting'; version: string }
+  | { type: 'greeting'; version: string; flushed: string }
   | { type: 'clock'; id: number }
   | { type: 'clocked'; id: number; version: string }
   | { type: 'flush'; id: number; version: string; delaySec: number }
