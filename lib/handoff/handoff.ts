@@ -111,6 +111,10 @@ export class Handoff {
   #first: HandoffTopology | null = null
   /** The newest topology, if what must be dropped before it is in force is not gone yet. */
   #preparing: HandoffTopology | null = null
+  /** Droppings of logged writes under way, and the guarded requests that wait for their end. */
+  #drops = 0
+  #waitingForDrops: (() => void)[] = []
+  #replayed = false
   #topology: HandoffTopology | null = null
   #generations: Generations | null = null
   #epoch = 0
@@ -191,10 +195,26 @@ export class Handoff {
   #adopt(topology: HandoffTopology): void {
     const generations = new Generations(topology.generations, topology.rule)
     assert(generations.epoch >= this.#epoch, 'epochs never go back')
-    const useless = this.#uselessWrites(generations, topology.self)
     this.#preparing = topology
-    if (useless.length === 0) this.#install(topology, generations)
-    else this.#hints.drop(useless, () => this.#preparing === topology && this.#install(topology, generations))
+    if (this.taker.replaying) return // it is looked at again when the log is in memory
+    if (this.#generations === null && !this.#replayed) {
+      this.#replay()
+      return
+    }
+    const useless = this.#uselessWrites(generations, topology.self)
+    if (useless.length === 0) {
+      this.#install(topology, generations)
+      return
+    }
+    this.#drops++
+    this.#hints.drop(useless, () => {
+      this.#drops--
+      if (this.#preparing === topology) this.#install(topology, generations)
+      if (this.#drops > 0) return
+      const waiting = this.#waitingForDrops
+      this.#waitingForDrops = []
+      for (const begin of waiting) begin()
+    })
   }
 
   #uselessWrites(generations: Generations, self: number): Uint8Array[] {
@@ -219,7 +239,6 @@ export class Handoff {
     if (generations.hasAbsence) this.taker.mayHoldLeftovers = true
     this.source.setGenerations(topology.self, generations)
     this.#openLogs(generations, topology.self, begins)
-    if (begins) this.#replay()
     this.taker.setGenerations(topology.self, generations, epoch => topology.settled.has(epoch))
     this.#sweepCursor = retired && generations.base === generations.epoch ? 0 : -1
     this.#publish()
@@ -232,16 +251,23 @@ export class Handoff {
     for (const home of known) if (!generations.wasEverAway(home)) this.#hints.forget(home, () => this.#publish())
   }
 
-  /** What an earlier life of this node logged is in memory again, as of when it was written. */
+  /**
+   * What an earlier life of this node logged is in memory again, as of when it was written, before the first picture is in
+   * force: it is the newest that this node knows of these keys, whether or not it would be logged now.
+   */
   #replay(): void {
+    this.#replayed = true
     const keys = this.#hints.keys()[Symbol.iterator]()
     const next = (): void => {
       const { value: key, done } = keys.next()
       this.taker.replaying = !done
-      if (done) return
+      if (done) {
+        if (this.#preparing) this.#adopt(this.#preparing)
+        return
+      }
       const generation = this.#hints.find(key)
       this.#hints.read(key, record => {
-        if (record && this.#store.held(key) < generation) this.#store.install(record, generation)
+        if (record) this.#store.install(record, generation)
         next()
       })
     }
@@ -299,9 +325,14 @@ export class Handoff {
       return
     }
     this.#waiting.add(ticket)
+    if (this.#drops > 0) {
+      // What it would log now might stay behind in a log that is being emptied.
+      this.#waitingForDrops.push(() => this.#again(ticket))
+      return
+    }
     const run = (isBlind: boolean) => {
       if (this.#forgotten.has(ticket)) this.#settleTicket(ticket)
-      else if (this.#generations !== generations) this.#again(ticket)
+      else if (this.#generations !== generations || this.#drops > 0) this.#again(ticket)
       else this.#execute(ticket, request, home, isBlind)
     }
     const failed = (reason: string) => {

@@ -25,8 +25,10 @@ interface Walk {
   pass: 0 | 1
   cursor: number
   done: boolean
-  /** The store has been walked; what only the log holds comes after it. */
-  logged: Iterator<Uint8Array> | null
+  /** Keys met in the store that the log has, too: they come when the store has been walked, with those that only the log has. */
+  logged: Uint8Array[]
+  /** Goes through them; null: the store has not been walked. */
+  rest: Iterator<Uint8Array> | null
 }
 
 interface TakerState {
@@ -195,7 +197,7 @@ export class Source {
     const session = state.session
     let walk = state.walks.get(generation)
     if (!walk) {
-      walk = { pass: 0, cursor: 0, done: false, logged: null }
+      walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null }
       state.walks.set(generation, walk)
     }
     const wait = this.#taker.unsettledBefore(generation)
@@ -217,7 +219,7 @@ export class Source {
       walk.done = true
       answer([])
     } else if (wait || walk.done) answer([])
-    else if (walk.logged) this.#collectLogged(generations, taker, generation, walk, () => state.session === session, answer)
+    else if (walk.rest) this.#collectLogged(generations, taker, generation, walk, () => state.session === session, answer)
     else answer(this.#collect(generations, taker, generation, walk, bytesMax))
   }
 
@@ -235,7 +237,7 @@ export class Source {
       walk.cursor = 0
       if (walk.pass === 0) walk.pass = 1
       else if (plain) walk.done = true
-      else walk.logged = this.#hints.keys()[Symbol.iterator]()
+      else walk.rest = this.#withLogged(walk.logged)
     }
     return records
   }
@@ -253,11 +255,26 @@ export class Source {
       const arc = generations.arcAt(this.#store.point(key))
       if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) continue
       if (mark < this.#taker.oldestThatCounts(before, arc)) continue
-      if (this.#knowsFromLog(key, before, arc)) continue // comes with the log
+      if (this.#knowsFromLog(key, before, arc)) {
+        walk.logged.push(Uint8Array.from(key))
+        continue
+      }
       const record = this.#store.handOver(key, generation)
       if (record) records.push(record)
     }
     return { records, cursor }
+  }
+
+  /** Has this node, in its tenure that reaches `epoch`, something to give? */
+  #counts(key: Uint8Array, epoch: number, arc: number): boolean {
+    const held = this.#store.held(key)
+    if (held >= 0 && held >= this.#taker.oldestThatCounts(epoch, arc)) return true
+    return this.#knowsFromLog(key, epoch, arc)
+  }
+
+  *#withLogged(met: readonly Uint8Array[]): Generator<Uint8Array> {
+    yield* met
+    yield* this.#hints.keys()
   }
 
   /** The next logged keys that the taker is to have, from memory or from the log; at the end of the log the walk is done. */
@@ -272,14 +289,14 @@ export class Source {
     const before = generations.before(generation)!
     const keys: Uint8Array[] = []
     while (keys.length < LOGGED_PER_BATCH) {
-      const next = walk.logged!.next()
+      const next = walk.rest!.next()
       if (next.done) {
         walk.done = keys.length === 0
         break
       }
       const arc = generations.arcAt(this.#store.point(next.value))
       if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) continue
-      if (this.#knows(next.value, before, arc)) keys.push(Uint8Array.from(next.value))
+      if (this.#counts(next.value, before, arc)) keys.push(Uint8Array.from(next.value))
     }
     const records: Uint8Array[] = []
     let open = keys.length

@@ -465,8 +465,10 @@ class World {
   #execute(node: Node, request: Request): boolean {
     if (!request.wanted()) return true
     const served = node.store.serve(request.key, request.op)
-    if (served.stop === 'done') request.reply(served.reply)
-    else if (served.stop === 'forward') this.#forward(node, served.owner, request)
+    if (served.stop === 'done') {
+      this.#say(`${request.op.verb} ${request.key} ${request.op.value} executed by n${node.number}: ${served.reply}`)
+      request.reply(served.reply)
+    } else if (served.stop === 'forward') this.#forward(node, served.owner, request)
     else if (served.stop === 'guard') this.#guard(node, request)
     else {
       this.#park(node, request)
@@ -489,6 +491,7 @@ class World {
     })
     const writes = request.op.verb !== 'get' && request.op.verb !== 'gets'
     const execute = (blind: boolean) => {
+      this.#say(`${request.op.verb} ${request.key} ${request.op.value} executed by n${node.number}, guarded`)
       if (request.wanted()) served = { reply: node.store.serveGuarded(request.key, request.op), blind }
     }
     node.handoff.guard(ticket, { key: Buffer.from(request.key), writes, execute })
