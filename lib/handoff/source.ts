@@ -14,7 +14,10 @@ import { HandedStream } from './stream.js'
 import type { Taker } from './taker.js'
 import type { Message } from './wire.js'
 
-export type SourceStore = Pick<EngineApi, 'point' | 'held' | 'handOver' | 'peek' | 'tombstoneOf' | 'collect' | 'keys' | 'buckets'>
+export type SourceStore = Pick<
+  EngineApi,
+  'point' | 'held' | 'handOver' | 'peek' | 'tombstoneOf' | 'collect' | 'keys' | 'buckets'
+>
 
 export interface SourceEffects {
   /** On the link that the taker dialed to this node. False: there is no such link now. */
@@ -219,7 +222,8 @@ export class Source {
       walk.done = true
       answer([])
     } else if (wait || walk.done) answer([])
-    else if (walk.rest) this.#collectLogged(generations, taker, generation, walk, () => state.session === session, answer)
+    else if (walk.rest)
+      this.#collectLogged(generations, taker, generation, walk, () => state.session === session, answer)
     else answer(this.#collect(generations, taker, generation, walk, bytesMax))
   }
 

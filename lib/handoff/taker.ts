@@ -25,7 +25,16 @@ import type { Message } from './wire.js'
 
 export type TakerStore = Pick<
   EngineApi,
-  'point' | 'held' | 'install' | 'installAbsent' | 'renew' | 'peek' | 'keys' | 'handOver' | 'recordKey' | 'recordVersion'
+  | 'point'
+  | 'held'
+  | 'install'
+  | 'installAbsent'
+  | 'renew'
+  | 'peek'
+  | 'keys'
+  | 'handOver'
+  | 'recordKey'
+  | 'recordVersion'
 >
 
 export interface TakerEffects {

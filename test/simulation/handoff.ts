@@ -170,6 +170,7 @@ class World {
       learned: text => this.#inform(node, JSON.parse(text) as GenerationSpec[]),
       topologyText: () => JSON.stringify(this.#known.get(node) ?? this.#generations),
       flushLater: () => {},
+      flushPendingSec: () => 0,
     }
     node.handoff = new Handoff(node.store, effects, undefined, node.disk)
     this.#inform(node, this.#generations)
@@ -286,7 +287,8 @@ class World {
   }
 
   #advance() {
-    for (const node of this.#nodes) if (node.alive && !node.paused && this.#now % 3 === 0) node.handoff.tick(this.#now, 0)
+    for (const node of this.#nodes)
+      if (node.alive && !node.paused && this.#now % 3 === 0) node.handoff.tick(this.#now, 0)
     this.#dialAll()
     for (const channel of [...this.#channels.values()]) {
       const isPaused = () => this.#nodes[channel.to - 1]!.paused

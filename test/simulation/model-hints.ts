@@ -75,7 +75,8 @@ export class ModelHints implements Hints {
   }
 
   forget(home: number, done: () => void): void {
-    for (const map of [this.#index, this.#disk]) for (const [key, entry] of map) if (entry.home === home) map.delete(key)
+    for (const map of [this.#index, this.#disk])
+      for (const [key, entry] of map) if (entry.home === home) map.delete(key)
     this.#homes.delete(home)
     this.#void.delete(home)
     done()

@@ -14,7 +14,11 @@ interface Held {
   mark: number
 }
 
-export type Served = { stop: 'done'; reply: string } | { stop: 'forward'; owner: number } | { stop: 'take' } | { stop: 'guard' }
+export type Served =
+  | { stop: 'done'; reply: string }
+  | { stop: 'forward'; owner: number }
+  | { stop: 'take' }
+  | { stop: 'guard' }
 
 interface Parsed {
   name: string

@@ -5,15 +5,15 @@
  * Record: 0 format (1)   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
  *        16 seconds to live (u32)   20 bytes (u32)   24 key, value, cas unique (u64) if it has its own
  */
-import { hashMask, keyArea, locks, scratch, scratchEnd, stripeMask, turn } from './layout'
+import { keyArea, locks, scratch, scratchEnd, stripeMask, turn } from './layout'
 import { lock, unlock } from './locks'
 import {
   ACTIVE, casOf, copy, FETCHED, HEADER, Item, itemAt, KEY_BINARY, keyOf, OWN_CAS, STALE, TOKEN_SENT, TOMBSTONE, valueOf
 } from './item'
-import { bucketAt } from './table'
+import { bucketAt, bucketCount } from './table'
 import { close, dropHeld, giveCas, held, lockKey, putAs, putTombstone } from './keys'
 import { isExpired, isFlushed, now, observeVersion } from './clock'
-import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch } from './route'
+import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch, slotSelf } from './route'
 import { allocate, discard } from './slab'
 import { md5Word0 } from './md5'
 import { FLUSHED_VERSION } from './layout'
@@ -70,21 +70,53 @@ function writeRecord(address: u32, to: u32): void {
   if (bits & RECORD_OWN_CAS) store<u64>(value + item.bytes, casOf(address))
 }
 
+/** Of what is dead by time or by a flush: that it is gone, which must be known where an older copy may still be. */
+function recordOfHeld(): u32 {
+  const item = itemAt(held)
+  const size = recordSize(item)
+  writeRecord(held, scratch)
+  if (!isDead(item)) return size
+  store<u8>(scratch, RECORD_TOMBSTONE, 1)
+  store<u32>(scratch, 0, 4)
+  store<u32>(scratch, 0, 16)
+  store<u32>(scratch, 0, 20)
+  return RECORD_HEADER + <u32>item.keyLength
+}
+
 /** Length of the record in scratch; 0: nothing such is held. The key is in the key area. */
 export function handOver(length: u32, before: u32): u32 {
   enterTurn()
   lockKey(keyArea, length)
   let size: u32 = 0
   if (held && itemAt(held).mark < before) {
-    if (!isDead(itemAt(held))) {
-      size = recordSize(itemAt(held))
-      writeRecord(held, scratch)
-    }
+    size = recordOfHeld()
     dropHeld()
   }
   close()
   leaveTurn()
   return size
+}
+
+/** As handOver, of anything that is held, and it stays. */
+export function peek(length: u32): u32 {
+  enterTurn()
+  lockKey(keyArea, length)
+  let size: u32 = 0
+  if (held) size = recordOfHeld()
+  close()
+  leaveTurn()
+  return size
+}
+
+/** What is held with a mark >= `oldest` counts as of `mark` from now on. */
+export function renew(length: u32, oldest: u32, mark: u32): bool {
+  enterTurn()
+  lockKey(keyArea, length)
+  const good = held != 0 && itemAt(held).mark >= oldest
+  if (good && itemAt(held).mark < mark) itemAt(held).mark = mark
+  close()
+  leaveTurn()
+  return good
 }
 
 /** The record is in scratch. */
@@ -177,7 +209,9 @@ export function routeOf(length: u32): void {
 }
 
 // --- walks over the hash table. They answer with the bucket to go on at, which at the end is the number of buckets. An empty
-// bucket is passed without its lock: what is put there meanwhile could as well have been put there after the walk.
+// bucket is passed without its lock: what is put there meanwhile could as well have been put there after the walk. When the
+// table grows under a walk, items move to higher buckets alone, behind the last one there was: none is missed, and some are
+// met twice.
 
 /** Items looked at by one walk at most, up to the end of their bucket: their md5 is what costs. */
 const VISITS_MAX: u32 = 512
@@ -194,7 +228,7 @@ function endWalk(cursor: u32, written: u32): u32 {
 
 export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buckets: u32, bytesMax: u32): u32 {
   enterTurn()
-  const last = min(hashMask + 1, cursor + buckets)
+  const last = min(bucketCount(), cursor + buckets)
   let to = scratch
   let visits: u32 = 0
   for (let bucket = cursor; bucket < last; bucket++) {
@@ -238,7 +272,7 @@ export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buc
 /** Writes (mark u32, keyLength u8, key) for each. */
 export function listKeys(before: u32, cursor: u32, buckets: u32): u32 {
   enterTurn()
-  const last = min(hashMask + 1, cursor + buckets)
+  const last = min(bucketCount(), cursor + buckets)
   let to = scratch
   let visits: u32 = 0
   for (let bucket = cursor; bucket < last; bucket++) {
@@ -269,9 +303,10 @@ export function listKeys(before: u32, cursor: u32, buckets: u32): u32 {
   return endWalk(last, to - scratch)
 }
 
-export function sweepTombstones(cursor: u32, buckets: u32): u32 {
+/** Tombstones of settled arcs; and, when `foreign`, whatever other nodes own. */
+export function sweepTombstones(cursor: u32, buckets: u32, foreign: bool): u32 {
   enterTurn()
-  const last = min(hashMask + 1, cursor + buckets)
+  const last = min(bucketCount(), cursor + buckets)
   for (let bucket = cursor; bucket < last; bucket++) {
     if (!load<u32>(bucketAt(bucket))) continue
     const stripe = stripeOfBucket(bucket)
@@ -282,7 +317,12 @@ export function sweepTombstones(cursor: u32, buckets: u32): u32 {
       const address = load<u32>(link)
       const item = itemAt(address)
       const tombstone = (item.bits & TOMBSTONE) != 0
-      if (tombstone && (!slot || arcSettled(slot, arcOf(slot, keyOf(address), item.keyLength)))) {
+      let useless = tombstone && !slot
+      if (slot && (tombstone || foreign)) {
+        const arc = arcOf(slot, keyOf(address), item.keyLength)
+        useless = (tombstone && arcSettled(slot, arc)) || (foreign && arcOwner(slot, arc) != slotSelf(slot))
+      }
+      if (useless) {
         store<u32>(link, item.hashNext)
         discard(address)
       } else link = address
