@@ -62,6 +62,16 @@ export function decodeRecord(record: ItemRecord): RecordFields {
   }
 }
 
+/** Key of a checked record. */
+export function keyOfRecord(record: ItemRecord): Uint8Array {
+  return record.subarray(RECORD_HEADER, RECORD_HEADER + record[2]!)
+}
+
+/** Version of a checked record. */
+export function versionOfRecord(record: ItemRecord): bigint {
+  return new DataView(record.buffer, record.byteOffset, record.byteLength).getBigUint64(8, true)
+}
+
 /** Length of the record that begins at `offset`. */
 export function recordLength(bytes: Uint8Array, offset: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, RECORD_HEADER)
