@@ -7,6 +7,7 @@
  * memory, under the key's lock, by the engine; a late or early message can delay a request, never make it wrong.
  */
 
+import type { TierConfig } from '../protocol/index.js'
 import type { TlsSettings } from '../transport/tls.js'
 
 /** Where a node of the tier can be reached. `number` is what the engine's route table names owners by: unique, never reused in a tier. */
@@ -57,8 +58,8 @@ export type ToData =
   /** The key could not be taken (or the flush not be confirmed): answer SERVER_ERROR with this reason. */
   | { type: 'refused'; ticket: number; reason: string }
   | { type: 'done'; ticket: number }
-  /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
-  | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
+  /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. `ring`: what clients are told of the newest ring. */
+  | { type: 'route'; epoch: number; self: number; nodes: PeerNode[]; ring?: TierConfig }
   /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */
   | { type: 'credentials'; credentials: readonly Uint8Array[] }
   /** -Z: what new connections are shown from now on. */

@@ -1,5 +1,6 @@
-/** The replies of `stats` and `config get cluster`. Figures come from the engine and the process; names and order from PROTOCOL D9 and D13. */
+/** The replies of `stats` and `config get`. Figures come from the engine and the process; names and order from PROTOCOL D9 and D13. */
 import type { ClassStats, EngineApi } from '../engine/contract.js'
+import { configReply } from '../protocol/index.js'
 import type { PeerNode } from './plane.js'
 
 export interface Facts {
@@ -202,5 +203,5 @@ function named(counted: Map<string, bigint>, names: readonly string[]): Line[] {
 export function clusterConfig(nodes: readonly PeerNode[], epoch: number): Buffer {
   const members = nodes.filter(node => node.weight > 0)
   const text = `${epoch}\n${members.map(({ host, port }) => `${host}|${host}|${port}`).join(' ')}\n`
-  return Buffer.from(`CONFIG cluster 0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`)
+  return configReply('cluster', text)
 }
