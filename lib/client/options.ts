@@ -89,7 +89,7 @@ const MIB = 1024 * 1024
 /** Throws a ClientError with BAD_OPTIONS; rings are checked where they are made. */
 export function settingsOf<Value>(options: ClientOptions<Value>): Settings {
   const { timeoutMs = 1000, connectTimeoutMs = timeoutMs, backoff = {}, previous, discovery = false } = options
-  const { minMs = BACKOFF_MIN_MS, maxMs = BACKOFF_MAX_MS } = backoff
+  const { maxMs = BACKOFF_MAX_MS, minMs = Math.min(BACKOFF_MIN_MS, maxMs) } = backoff
   const {
     connections = 1,
     queueMax = 65_536,
