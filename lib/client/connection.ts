@@ -35,8 +35,8 @@ export interface ConnectionSettings {
 
 export interface ConnectionOwner {
   onReady(connection: Connection): void
-  /** Its waiting requests are still there. */
-  onLost(connection: Connection, error: ClientError, wasReady: boolean): void
+  /** Its waiting requests are still there. `wasIdle`: it was ready, and nothing was asked of it. */
+  onLost(connection: Connection, error: ClientError, wasReady: boolean, wasIdle: boolean): void
 }
 
 const READ_BYTES = 64 * 1024
@@ -291,6 +291,7 @@ export class Connection implements Swept {
 
   #lose(error: ClientError, tell = true): void {
     const wasReady = this.state === 'ready'
+    const wasIdle = wasReady && this.load === 0
     const socket = this.#socket
     this.state = 'closed'
     this.#socket = null
@@ -304,7 +305,7 @@ export class Connection implements Swept {
     } else this.#shunsMeta = false
     const lost = this.#inFlight.drain()
     for (const { bytes } of lost) this.#queuedBytes -= bytes
-    if (tell) this.#owner.onLost(this, error, wasReady)
+    if (tell) this.#owner.onLost(this, error, wasReady, wasIdle)
     for (const request of lost) request.fail(error, true)
   }
 

@@ -134,7 +134,7 @@ export class Node implements ConnectionOwner {
     this.#watcher.onRejoin(this)
   }
 
-  onLost(connection: Connection, error: ClientError, wasReady: boolean): void {
+  onLost(connection: Connection, error: ClientError, wasReady: boolean, wasIdle: boolean): void {
     this.#lastError = error
     if (wasReady) this.#watcher.onDisconnect(this, error)
     if (this.#closed) {
@@ -144,9 +144,8 @@ export class Node implements ConnectionOwner {
     this.#failures++
     if (this.#ejected) this.#later(connection, this.#backoff(++this.#probes), true)
     else if (this.#failures >= this.#settings.failuresMax || error.code === 'AUTH_FAILED') this.#eject(error)
-    else if (connection.waiting > 0 || !wasReady) {
-      this.#later(connection, this.#failures === 1 ? 0 : this.#backoff(this.#failures - 1), false)
-    }
+    // An idle connection may be closed by its server: the next request opens it. A busy one is in trouble: find out whether it lasts.
+    else if (!wasIdle) this.#later(connection, this.#failures === 1 ? 0 : this.#backoff(this.#failures - 1), false)
   }
 
   #eject(error: ClientError): void {
@@ -165,7 +164,7 @@ export class Node implements ConnectionOwner {
   #later(connection: Connection, ms: number, probe: boolean): void {
     const timer = setTimeout(() => {
       this.#timers.delete(connection)
-      if (!this.#closed && (probe || connection.waiting > 0)) connection.open(probe)
+      if (!this.#closed) connection.open(probe)
     }, ms)
     // Probes alone keep no process alive.
     if (probe) timer.unref()
