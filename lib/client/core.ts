@@ -144,6 +144,7 @@ export class Core<Value> implements NodeWatcher {
   #discover(intervalMs: number): Discovery {
     // The list that was given stays as a way back in: what was discovered may all be gone.
     const seeds = this.#pool(this.settings.servers, this.settings.ring)
+    this.#pools.push(seeds)
     return new Discovery(
       {
         nodes: () => [...this.store.pool.nodes, ...seeds.nodes.filter(seed => !this.#isUsed(seed))],

@@ -61,8 +61,9 @@ for (const [name, begin] of [
       const server = await begin(t)
       for (const protocol of ['meta', 'classic'] as const) {
         const client = open(t, { servers: server.address, protocol, timeoutMs: 20_000 })
-        const keys = Array.from({ length: 10_000 }, (_, i) => `${protocol}${i}`)
-        t.same([...(await ends(keys.map(key => client.set(key, `value of ${key}`))))], [['ok', 10_000]])
+        const many = protocol === 'meta' ? 10_000 : 2_000
+        const keys = Array.from({ length: many }, (_, i) => `${protocol}${i}`)
+        t.same([...(await ends(keys.map(key => client.set(key, `value of ${key}`))))], [['ok', many]])
         const got = await Promise.all(keys.map(key => client.get(key)))
         t.ok(keys.every((key, i) => got[i] === `value of ${key}`))
       }
@@ -111,10 +112,10 @@ for (const [name, begin] of [
       rejoined = true
     })
     await client.set('k', 'v')
-    server.pause()
+    await server.pause()
     const began = Date.now()
     const counts = await ends(Array.from({ length: 100 }, (_, i) => (i % 2 ? client.get('k') : client.set(`k${i}`, i))))
-    t.notOk(counts.get('ok'))
+    t.same(counts.get('ok'), undefined, [...counts].join(' '))
     t.ok(Date.now() - began < 5000, 'nobody waits long')
     await until(() => client.nodes.every(({ isUp }) => !isUp))
     server.resume()

@@ -1,4 +1,5 @@
 /** Real servers for the client's tests: memcached of Debian and our own node, each a process that can be killed, paused and started again on its port. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { continuum, freePort, has, type Started, start } from '../interop/processes.js'
 
 export const HOST = '127.0.0.1'
@@ -34,8 +35,14 @@ export class Server {
     this.#started = await this.#start()
   }
 
-  pause(): void {
-    this.#started.child.kill('SIGSTOP')
+  /** Resolves when every thread has stopped: on a busy machine that takes a moment. */
+  async pause(): Promise<void> {
+    const { child } = this.#started
+    child.kill('SIGSTOP')
+    const tasks = `/proc/${child.pid}/task`
+    const hasStopped = (task: string) =>
+      / [Tt] /.test(readFileSync(`${tasks}/${task}/stat`, 'latin1').replace(/^.*\)/, ''))
+    await until(() => !existsSync(tasks) || readdirSync(tasks).every(hasStopped))
   }
 
   resume(): void {
