@@ -37,13 +37,17 @@ async function readParts<Value>(
   options: CallOptions | undefined,
   attempts: number,
 ): Promise<void> {
-  const parts = new Map<Node, number[]>()
-  for (const index of wanted) {
-    const { whole } = keys[index]!
-    const node = store.pool.nodeFor(whole) ?? store.pool.ownerOf(whole)
-    const part = parts.get(node)
-    if (part) part.push(index)
-    else parts.set(node, [index])
+  const parts = new Map<Node, readonly number[]>()
+  const [only, ...others] = store.pool.nodes
+  if (only && others.length === 0) parts.set(only, wanted)
+  else {
+    const split = parts as Map<Node, number[]>
+    for (const index of wanted) {
+      const node = store.pool.nodeOrOwner(keys[index]!.whole)
+      const part = split.get(node)
+      if (part) part.push(index)
+      else split.set(node, [index])
+    }
   }
   const read = async (node: Node, part: readonly number[]): Promise<void> => {
     const request = new GetManyRequest(
@@ -65,7 +69,10 @@ async function readParts<Value>(
   }
   const reads: Promise<void>[] = []
   for (const [node, part] of parts) {
-    for (let at = 0; at < part.length; at += KEYS_A_REQUEST) reads.push(read(node, part.slice(at, at + KEYS_A_REQUEST)))
+    if (part.length <= KEYS_A_REQUEST) reads.push(read(node, part))
+    else
+      for (let at = 0; at < part.length; at += KEYS_A_REQUEST)
+        reads.push(read(node, part.slice(at, at + KEYS_A_REQUEST)))
   }
   await Promise.all(reads)
 }

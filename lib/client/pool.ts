@@ -69,6 +69,12 @@ export class Pool implements Router {
     return node.isUp ? node : this.#standIn(key)
   }
 
+  /** As `nodeFor`; the owner itself if nobody stands in. */
+  nodeOrOwner(key: Key): Node {
+    const node = this.ownerOf(key)
+    return node.isUp ? node : (this.#standIn(key) ?? node)
+  }
+
   /** The owner, whatever its state. */
   ownerOf(key: Key): Node {
     return this.#nodes[this.#ring.indexOf(key)]!

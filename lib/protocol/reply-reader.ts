@@ -47,6 +47,8 @@ export type Kind = (typeof Kind)[keyof typeof Kind]
 const LF = 10
 const CR = 13
 const SPACE = 32
+const VALUE_KEY = 'VALUE '.length
+const CONFIG_NAME = 'CONFIG '.length
 const EMPTY = Buffer.alloc(0)
 
 export interface ReaderLimits {
@@ -66,6 +68,10 @@ export class WireReply {
   valueBytes: Buffer = EMPTY
   valueStart = 0
   valueEnd = 0
+  /** Of a VALUE line: where its key ends (it begins behind "VALUE "), its flags, and where its cas begins, or the line's end. */
+  keyEnd = 0
+  itemFlags = 0
+  casStart = 0
 
   /** The line; one letter a byte. */
   get line(): string {
@@ -85,19 +91,36 @@ export class WireReply {
     return this.lineBytes.toString('latin1', from, to)
   }
 
-  /** The n-th word as a number. Throws BadReply if it is none. */
-  wordNumber(n: number): number {
-    const [from, to] = this.#range(n)
-    return this.#number(from, to)
-  }
-
-  /** Does the n-th word say this? One letter a byte. */
-  wordIs(n: number, text: string): boolean {
-    let [at, to] = this.#range(n)
+  /** Is this the key of a VALUE line? One letter a byte. */
+  keyIs(text: string): boolean {
+    let at = this.lineStart + VALUE_KEY
+    const to = this.keyEnd
     if (to - at !== text.length) return false
     const bytes = this.lineBytes
     for (let i = 0; at < to; at++, i++) if (bytes[at] !== text.charCodeAt(i)) return false
     return true
+  }
+
+  /** The cas of a VALUE line; 0 if it has none. */
+  get casUnique(): bigint {
+    return this.casStart < this.lineEnd ? BigInt(this.lineBytes.toString('latin1', this.casStart, this.lineEnd)) : 0n
+  }
+
+  /** Takes a line with a block apart, once; its size. Throws BadReply. */
+  measure(): number {
+    const { lineBytes: bytes, lineEnd } = this
+    if (this.kind === Kind.VA) return this.#number(this.lineStart + 3, this.#wordEnd(this.lineStart + 3))
+    // VALUE <key> <flags> <bytes> [cas], CONFIG <name> <flags> <bytes>
+    let at = this.lineStart + (this.kind === Kind.VALUE ? VALUE_KEY : CONFIG_NAME)
+    while (at < lineEnd && bytes[at] !== SPACE) at++
+    this.keyEnd = at
+    const flags = at + 1
+    at = this.#wordEnd(flags)
+    this.itemFlags = this.#number(flags, at)
+    const size = at + 1
+    at = this.#wordEnd(size)
+    this.casStart = at + 1
+    return this.#number(size, at)
   }
 
   /** Meta: is the flag there? The letter's code. */
@@ -233,13 +256,15 @@ export class ReplyReader {
       this.#onReply(reply)
       return lf + 1
     }
-    const size = kind === Kind.VA ? reply.wordNumber(1) : reply.wordNumber(3)
+    const size = reply.measure()
     if (size > this.#valueBytesMax) throw new BadReply(`a value of ${size} bytes, more than ${this.#valueBytesMax}`)
     const valueEnd = lf + 1 + size
     if (valueEnd + 2 > end) {
       // The line's bytes are the socket's: it is kept until the value is here.
       reply.lineBytes = Buffer.from(bytes.subarray(start, reply.lineEnd))
       reply.lineEnd -= start
+      reply.keyEnd -= start
+      reply.casStart -= start
       reply.lineStart = 0
       this.#block = Buffer.allocUnsafeSlow(size + 2)
       this.#filled = 0

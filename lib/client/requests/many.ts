@@ -48,9 +48,9 @@ export class GetManyRequest<Value> extends Request<(Value | Promise<Value> | und
   /** VALUE lines of those that are there, in the order asked; then END. */
   #takeList(reply: WireReply): boolean {
     if (reply.kind === Kind.VALUE) {
-      while (this.#at < this.#keys.length && !reply.wordIs(1, this.#keys[this.#at]!.word)) this.#at++
+      while (this.#at < this.#keys.length && !reply.keyIs(this.#keys[this.#at]!.word)) this.#at++
       if (this.#at === this.#keys.length) throw new BadReply(`"${reply.line}" for a key that was not asked for`)
-      this.#decode(reply, reply.wordNumber(2))
+      this.#decode(reply, reply.itemFlags)
       this.#at++
       return false
     }

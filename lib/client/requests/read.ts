@@ -64,8 +64,8 @@ export class GetRequest<Value> extends Request<Value | undefined> {
         if (!this.settled) this.#decode(reply, reply.flagNumber(F, 0))
         break
       case Kind.VALUE:
-        if (!reply.wordIs(1, this.key!.word)) throw new BadReply(`"${reply.line}" for the key "${this.key!.word}"`)
-        if (!this.settled) this.#decode(reply, reply.wordNumber(2))
+        if (!reply.keyIs(this.key!.word)) throw new BadReply(`"${reply.line}" for the key "${this.key!.word}"`)
+        if (!this.settled) this.#decode(reply, reply.itemFlags)
         return false
       case Kind.EN:
       case Kind.END:
@@ -135,9 +135,9 @@ export class ItemRequest extends Request<RawItem | undefined> {
         break
       }
       case Kind.VALUE:
-        if (!reply.wordIs(1, this.key!.word)) throw new BadReply(`"${reply.line}" for the key "${this.key!.word}"`)
+        if (!reply.keyIs(this.key!.word)) throw new BadReply(`"${reply.line}" for the key "${this.key!.word}"`)
         this.#found = {
-          ...{ bytes: reply.copyValue(), flags: reply.wordNumber(2), casUnique: BigInt(reply.word(4) || 0) },
+          ...{ bytes: reply.copyValue(), flags: reply.itemFlags, casUnique: reply.casUnique },
           ...{ ttl: undefined, won: false, taken: false, stale: false },
         }
         return false
