@@ -37,6 +37,7 @@ async function readParts<Value>(
   options: CallOptions | undefined,
   attempts: number,
 ): Promise<void> {
+  if (wanted.length === 0) return
   const parts = new Map<Node, readonly number[]>()
   const [only, ...others] = store.pool.nodes
   if (only && others.length === 0) parts.set(only, wanted)
