@@ -45,5 +45,8 @@ if (only !== 'wasm') {
   // npm's hashring is what require() gives, and not a module with a default: so is ours.
   const hashring = 'lib/hashring/hashring.js'
   writeFileSync(join(root, 'dist/cjs/hashring.cjs'), `module.exports = require('./${hashring}').default\n`)
-  writeFileSync(join(root, 'dist/cjs/hashring.d.cts'), `import HashRing = require('./${hashring}')\nexport = HashRing.default\n`)
+  writeFileSync(
+    join(root, 'dist/cjs/hashring.d.cts'),
+    `import HashRing = require('./${hashring}')\nexport = HashRing.default\n`,
+  )
 }

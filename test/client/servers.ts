@@ -1,5 +1,6 @@
 /** Real servers for the client's tests: memcached of Debian and our own node, each a process that can be killed, paused and started again on its port. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { connect } from 'node:net'
 import { continuum, freePort, has, type Started, start } from '../interop/processes.js'
 
 export const HOST = '127.0.0.1'
@@ -73,7 +74,7 @@ export async function memcached(t: Test, ...flags: string[]): Promise<Server> {
       ...user,
       ...flags,
     ])
-    await started.until(/server listening/)
+    await until(() => answers(port))
     return started
   }
   return server(t, port, again)
@@ -88,6 +89,12 @@ export async function node(t: Test, ...flags: string[]): Promise<Server> {
   }
   return server(t, port, again)
 }
+
+const answers = (port: number): Promise<boolean> =>
+  new Promise(resolve => {
+    const socket = connect(port, HOST, () => resolve(true)).on('error', () => resolve(false))
+    socket.on('connect', () => socket.destroy())
+  })
 
 async function server(t: Test, port: number, again: () => Promise<Started>): Promise<Server> {
   const made = new Server(port, await again(), again)
