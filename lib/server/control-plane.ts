@@ -14,7 +14,7 @@ import { Handoff, type HandoffEffects, type Role } from '../handoff/handoff.js'
 import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
-import type { Topology } from '../tier/topology.js'
+import { type Topology, tierConfigOf } from '../tier/topology.js'
 import { type Frame, FrameType } from '../transport/frame.js'
 import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Address, Listener, Loop, Timer } from '../transport/loop.js'
@@ -215,7 +215,9 @@ export class ControlPlane {
       dataHost: node.peerHost,
       dataPort: node.dataPort,
     }))
-    for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, self: this.#self, nodes })
+    const config = this.#topology ? tierConfigOf(this.#topology) : null
+    const ring = config ? { ring: config } : {}
+    for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, self: this.#self, nodes, ...ring })
     this.#reportProgress()
     const settled = this.handoff.settled
     if (settled !== this.#wasSettled) {
