@@ -10,6 +10,7 @@ import {
   EVICTED_NONZERO, EVICTED_TIME, HOT, linkHead, listCount, listTail, MEM_REQUESTED, MOVES_TO_COLD, MOVES_TO_WARM, MOVES_WITHIN,
   setFigure, unlinkList, WARM
 } from './lru'
+import { EVICTIONS as EVICTIONS_STREAM, noteEvicted, watched } from './log'
 import { remove, stripeOf } from './table'
 import { uncount } from './slab'
 import { count, EVICTED_ACTIVE, EVICTED_UNFETCHED, EVICTIONS, EXPIRED_UNFETCHED, RECLAIMED } from './stats'
@@ -92,6 +93,7 @@ function settle(address: u32, item: Item, list: u32, forced: bool): bool {
   }
   if (!tombstone) {
     noteEviction(item)
+    if (watched(EVICTIONS_STREAM)) noteEvicted(address)
   }
   drop(address, item)
   return true
