@@ -244,9 +244,12 @@ export interface EngineApi {
   resetStats(): void
   /** What runs next is this connection's: a number that watchers see. */
   setConnection(number: number): void
-  /** What is written down from now on: bits of STREAMS (log-reader.ts), and PREFIXES for figures by prefix. */
-  setStreams(bits: number): void
+  /** What is written down from now on, too: bits of STREAMS (log-reader.ts), and PREFIXES for figures by prefix. Any thread. */
+  wantStreams(bits: number): void
+  dropStreams(bits: number): void
   streams(): number
+  /** Number of the newest log entry. Any thread. */
+  logged(): bigint
   /** A line of the host's for watchers of a stream; at most 1 KiB. */
   noteText(stream: number, text: string): void
   /** Figures by prefix, oldest prefix first. Any thread. */

@@ -234,7 +234,17 @@ export class Engine implements EngineApi {
     this.#hostCounters = new Float64Array(memory.buffer, area.base + HOST_COUNTERS_AT, HOST_COUNTERS_MAX)
     this.turn = {
       ...{ stop: Stop.done, consumed: 0, txLength: 0, resume: 0, requestOffset: 0, requestLength: 0, lineLength: 0 },
-      ...{ keyOffset: 0, keyLength: 0, owner: 0, noreply: 0, epoch: 0, fillOffset: 0, fillLength: 0, handle: 0, refused: false },
+      ...{
+        keyOffset: 0,
+        keyLength: 0,
+        owner: 0,
+        noreply: 0,
+        epoch: 0,
+        fillOffset: 0,
+        fillLength: 0,
+        handle: 0,
+        refused: false,
+      },
     }
     this.#wasm = instanceOf(arena, thread)
     this.#wasm.attach(thread)
@@ -429,8 +439,16 @@ export class Engine implements EngineApi {
     return new Uint32Array(this.arena.memory.buffer, controlWord(name), 1)
   }
 
-  setStreams(bits: number): void {
-    Atomics.store(this.#control('streams'), 0, bits)
+  wantStreams(bits: number): void {
+    Atomics.or(this.#streams, 0, bits)
+  }
+
+  dropStreams(bits: number): void {
+    Atomics.and(this.#streams, 0, ~bits)
+  }
+
+  logged(): bigint {
+    return new BigUint64Array(this.arena.memory.buffer, controlWord('logNumber'), 1)[0]!
   }
 
   streams(): number {

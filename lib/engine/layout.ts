@@ -33,7 +33,14 @@ const VERSION_TEXT_MAX = 64
 const LOG_WORDS = CONTROL + 2048
 export const LOG_HEAD = 64
 /** From LOG_WORDS on. */
-export const CONTROL_WORDS = { streams: 64, prefixDelimiter: 200, clockShift: 256, clockStopped: 260, verbosity: 264 } as const
+export const CONTROL_WORDS = {
+  streams: 64,
+  logNumber: 128,
+  prefixDelimiter: 200,
+  clockShift: 256,
+  clockStopped: 260,
+  verbosity: 264,
+} as const
 export const controlWord = (name: keyof typeof CONTROL_WORDS): number => LOG_WORDS + CONTROL_WORDS[name]
 /** Prefixes with their figures; when it is full, new prefixes are not counted. */
 const PREFIX_BYTES = 4 << 20
@@ -130,7 +137,8 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
     const more = `run more nodes on this machine, for instance ${Math.ceil(memoryLimitMb / 2048)} with -m 2048`
     throw new Error(`-m ${memoryLimitMb} does not fit in one node, which can address 4 GiB in all: ${more}`)
   }
-  const switches = (options.evictions ? 1 : 0) | (options.cas ? 2 : 0) | (options.flushEnabled ? 4 : 0) | (options.debug ? 8 : 0)
+  const switches =
+    (options.evictions ? 1 : 0) | (options.cas ? 2 : 0) | (options.flushEnabled ? 4 : 0) | (options.debug ? 8 : 0)
   const words = [
     ...[1, threads, STRIPES - 1, locks, classes, chunkSizes.length, threadAreas, threadStride],
     ...[RX_BYTES, txBytes, txBytes, routes, routeStride, ROUTE_SLOTS, routePointsMax, hash, buckets - 1],

@@ -11,11 +11,23 @@
  *                                                  | slow ----> stats, config, flush_all
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
+import { STREAMS } from '../engine/log-reader.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
+import { AdminCommands } from './admin-commands.js'
 import type { Credentials } from './auth-file.js'
 import { AuthGate } from './auth-gate.js'
 import { ClientConnection } from './client-connection.js'
+import {
+  addrText,
+  type CloseReason,
+  type Conn,
+  type ConnState,
+  connClose,
+  connNew,
+  isUnix,
+  numberOf,
+} from './conn-events.js'
 import { Forwarder } from './forwarder.js'
 import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
@@ -23,6 +35,7 @@ import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
 import { type Request, serverError, tokensOf } from './request.js'
 import { clusterConfig, type Facts, statsReply } from './stats-command.js'
+import { WatchConnection } from './watch-connection.js'
 
 export interface DataPlaneOptions {
   /** Where clients connect. */
@@ -44,6 +57,10 @@ export interface DataPlaneOptions {
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
+  /** -W and -X turn them off, -A turns it on. */
+  watch?: boolean
+  dumps?: boolean
+  shutdown?: boolean
 }
 
 const REPLY_BYTES_MAX = 256 << 20
@@ -71,6 +88,10 @@ const HEARD_AGAIN_MS = 1000
 /** What the plane asks of a client's connection, whoever handles it. */
 interface Client {
   readonly idleTicks: number
+  readonly connection: Connection
+  readonly state: ConnState
+  /** Loop time of its last event, ms. */
+  readonly activeAt: number
   shut(): void
   kick(): void
 }
@@ -83,8 +104,11 @@ export class DataPlane {
   readonly #forwarder: Forwarder
   readonly #parking: Parking
   readonly #peers: PeerConnections
+  readonly #admin: AdminCommands
+  readonly #watchers = new Map<number, WatchConnection>()
   readonly #listeners: Listener[] = []
   readonly #clients = new Set<Client>()
+  readonly #places: { number: number; place: ListenOptions; port: number }[] = []
   readonly #waitingForDone = new Map<number, Request>()
   readonly #startedAt: number
   #nodes: PeerNode[] = []
@@ -132,6 +156,8 @@ export class DataPlane {
       execute: request => this.execute(request),
     })
     this.#peers = new PeerConnections(this, this.#parking)
+    const { watch = true, dumps = true, shutdown = false } = options
+    this.#admin = new AdminCommands({ engine, port, watch, dumps, shutdown, conns: asker => this.#conns(asker) })
     port.onMessage = message => this.#onMessage(message)
     engine.setTime(loop.wallClock())
   }
@@ -162,6 +188,8 @@ export class DataPlane {
         listener => {
           const { port, fd } = keep(listener)
           clients[i] = { port, fd }
+          // Threads that join a place are no listeners of their own for whoever looks from outside.
+          if (!place.joins && place.fd === undefined) this.#places.push({ number: fd ?? 0, place, port })
           done()
         },
         failed,
@@ -181,8 +209,9 @@ export class DataPlane {
   }
 
   /** Each turn of a connection begins with it: the engine's time is the loop's. */
-  newTurn(): void {
+  newTurn(connection = 0): void {
     this.engine.setTime(this.loop.wallClock())
+    this.engine.setConnection(connection)
   }
 
   // --- requests
@@ -195,7 +224,7 @@ export class DataPlane {
       request.answer(serverError(request, 'object too large for cache'))
       return
     }
-    this.newTurn()
+    this.newTurn(request.connection)
     engine.bytes.set(bytes, engine.scratch.offset)
     let turn = engine.run(engine.scratch.offset, bytes.length, 0, 0, true)
     if (turn.stop === Stop.done || turn.stop === Stop.close) {
@@ -313,6 +342,7 @@ export class DataPlane {
 
   #slow(request: Request): void {
     const words = tokensOf(request.bytes).map(token => token.toString('latin1'))
+    if (this.#admin.run(request, words)) return
     if (words[0] === 'stats') request.answer(this.#stats(words.slice(1)))
     else if (words[0] === 'flush_all') this.#flush(request, words)
     else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
@@ -323,10 +353,14 @@ export class DataPlane {
   #stats(words: string[]): Buffer {
     const facts: Facts = {
       startedAt: this.#startedAt,
-      now: this.loop.wallClock(),
+      // The engine's seconds: a test may have moved them.
+      now: this.engine.now(),
       maxConnections: this.#options.maxConnections ?? 1024,
       threads: 1,
       version: 'continuum',
+      loop: this.loop.kind,
+      server: null,
+      udpPort: 0,
       port: this.#clientPort,
       backlog: this.#options.listen[0]?.backlog ?? 1024,
       ...this.#options.facts,
@@ -346,7 +380,9 @@ export class DataPlane {
   // --- control plane
 
   #onMessage(message: ToData): void {
-    if (message.type === 'granted') this.#parking.granted(message.ticket)
+    if (this.#admin.onMessage(message)) return
+    if (message.type === 'lines') this.#watchers.get(message.watcher)?.show(message.lines)
+    else if (message.type === 'granted') this.#parking.granted(message.ticket)
     else if (message.type === 'refused') this.#refused(message.ticket, message.reason)
     else if (message.type === 'done') this.#done(message.ticket)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
@@ -389,13 +425,35 @@ export class DataPlane {
       return refuse(connection)
     }
     this.engine.count('curr_connections', 1)
+    this.#tell(connection, () => connNew(connection), 'new client connection')
     return this.#credentials ? this.#gate(connection) : this.#enter(connection)
   }
 
   #enter(connection: Connection): ClientConnection {
-    const client = new ClientConnection(this, connection, () => this.#clientGone(client))
+    const client = new ClientConnection(this, connection, reason => this.#clientGone(client, reason))
     this.#clients.add(client)
     return client
+  }
+
+  /** The client's connection shows lines from now on. */
+  startWatching(client: ClientConnection, watcher: number): void {
+    const { connection } = client
+    const watching = new WatchConnection({
+      connection,
+      onSent: bytes => this.#port.post({ type: 'sent', watcher, bytes }),
+      onGone: reason => {
+        this.#watchers.delete(watcher)
+        this.#port.post({ type: 'unwatch', watcher })
+        this.#clientGone(watching, reason)
+      },
+    })
+    watching.activeAt = client.activeAt
+    this.#clients.delete(client)
+    this.#clients.add(watching)
+    this.#watchers.set(watcher, watching)
+    connection.handler = watching
+    connection.resumeReading()
+    if (this.#stopping) watching.shut()
   }
 
   /** A datagram takes no place of a connection; when too many are under way, it is lost like any other. */
@@ -416,7 +474,8 @@ export class DataPlane {
       credentials: () => this.#credentials ?? [],
       count: (name, by) => this.engine.count(name, by),
       tick: () => this.idleTick,
-      onGone: () => this.#clientGone(gate),
+      now: () => this.loop.now(),
+      onGone: reason => this.#clientGone(gate, reason),
       onKnown: rest => {
         this.#clients.delete(gate)
         const client = this.#enter(connection)
@@ -452,7 +511,49 @@ export class DataPlane {
     else this.#grace = this.loop.setTimer(STOP_GRACE_MS, () => this.#stopped())
   }
 
-  #clientGone(client: Client): void {
+  /** For watchers, and for the log at -vv. */
+  #tell(connection: Connection, line: () => string, words: string): void {
+    if (this.engine.streams() & STREAMS.connevents) {
+      this.newTurn(numberOf(connection))
+      this.engine.noteText(STREAMS.connevents, line())
+    }
+    if (this.engine.verbosity() < 2) return
+    this.#port.post({ type: 'say', level: 2, sentence: `<${numberOf(connection)} ${words}` })
+  }
+
+  /** As `stats conns` shows them. */
+  #conns(asker: number | undefined): Conn[] {
+    const now = this.loop.now()
+    const conns: Conn[] = this.#places.map(({ number, place, port }) => ({
+      number,
+      addr:
+        place.path !== undefined
+          ? `unix:${place.path}`
+          : addrText({ host: place.host, port }, place.udp ? 'udp' : 'tcp'),
+      listenAddr: null,
+      state: place.udp ? 'conn_read' : 'conn_listening',
+      idleSec: Math.max(0, Math.floor(this.loop.wallClock() - this.#startedAt)),
+      isUdp: place.udp === true,
+    }))
+    for (const { connection, state, activeAt } of this.#clients) {
+      const { remote, local } = connection
+      const number = numberOf(connection)
+      const path = this.#options.listen.find(place => place.path !== undefined)?.path
+      conns.push({
+        number,
+        addr: isUnix(remote) ? 'unix:' : addrText(remote, 'tcp'),
+        listenAddr: isUnix(remote) ? `unix:${path}` : addrText(local, 'tcp'),
+        state: number === asker ? 'conn_parse_cmd' : state,
+        idleSec: Math.max(0, Math.floor((now - activeAt) / 1000)),
+        isUdp: false,
+      })
+    }
+    return conns
+  }
+
+  #clientGone(client: Client, reason: CloseReason): void {
+    const { connection } = client
+    this.#tell(connection, () => connClose(connection, reason), 'connection closed')
     Atomics.sub(this.#connections, 0, 1)
     this.engine.count('curr_connections', -1)
     this.#gone(client)

@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Arena } from '../engine/contract.js'
 import { createArena, Engine } from '../engine/engine.js'
+import { LogReader, PREFIXES } from '../engine/log-reader.js'
 import { EmbeddedClient } from '../tier/embedded-client.js'
 import { Membership } from '../tier/membership.js'
 import { NodeFile } from '../tier/node-file.js'
@@ -27,8 +28,10 @@ import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { ProcessCommands } from './process-commands.js'
 import { readTlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
+import { Watchers } from './watchers.js'
 import type { WorkerData } from './worker.js'
 
 export interface NodeTierOptions {
@@ -47,6 +50,8 @@ export interface NodeTierOptions {
 
 /** The part of a logger that is used here. */
 export interface NodeLog {
+  /** At -vv. */
+  debug(sentence: string): unknown
   info(sentence: string): void
   warn(sentence: string): void
 }
@@ -79,6 +84,8 @@ export interface RunningNode {
   why: string
   /** Reads again what may have changed on the disk: users, certificates. What cannot be read stays as it was. */
   reload(): void
+  /** 0 to 3: -v, or what the verbosity command said last. */
+  verbosity(): number
   stop(): Promise<void>
   /** Something after which the node cannot go on; at most once. */
   onFatal(callback: (sentence: string) => void): void
@@ -111,6 +118,8 @@ class NodeProcess {
   #stopping = false
   #control: ControlPlane | null = null
   #membership: Membership | null = null
+  #commands: ProcessCommands | null = null
+  #watchers: Watchers | null = null
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
   #unix: { path: string; identity: number } | null = null
@@ -132,10 +141,16 @@ class NodeProcess {
       evictions: server.evictions,
       cas: server.cas,
       flushEnabled: server.flush,
+      logBytes: server.workerLogBytes,
+      debug: server.debugCommands,
+      ...(server.prefixDelimiter === null ? {} : { prefixDelimiter: server.prefixDelimiter }),
       versionText: VERSION_TEXT,
     })
     const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
+    engine.setVerbosity(Math.min(3, server.verbosity))
+    if (server.prefixDelimiter !== null) engine.wantStreams(PREFIXES)
+    this.#commands = this.#processCommands(engine)
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
       const nobody = { points: Uint32Array.of(0), owners: Uint16Array.of(NOBODY), tenures: Uint32Array.of(0) }
@@ -154,6 +169,7 @@ class NodeProcess {
         loop: choice.kind,
         why: server.tls ? 'TLS needs it' : choice.why,
         reload: () => this.#reload(),
+        verbosity: () => engine.verbosity(),
         stop: () => this.stop(),
         onFatal: (callback: (sentence: string) => void) => {
           this.#fatal = callback
@@ -177,6 +193,7 @@ class NodeProcess {
     this.#membership?.stop()
     this.#control?.stop()
     this.#store?.close()
+    this.#watchers?.stop()
     this.#tellAll({ type: 'stop' })
     const all = Promise.all(this.#threads.map(thread => thread.stopped))
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
@@ -191,12 +208,34 @@ class NodeProcess {
     if (this.#stopping) return
     const { server, log } = this.#options
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
-    const files = server.tls ? readTlsFiles(server.tls) : null
+    const refused = this.#refreshCertificates()
     if (auth?.ok) this.#tellAll({ type: 'credentials', credentials: auth.credentials })
     else if (auth) log.warn(`${auth.sentence}: the users stay as they were`)
-    if (files?.ok) this.#tellAll({ type: 'certificates', tls: files.tls })
-    else if (files) log.warn(`${files.sentence}: the certificates stay as they were`)
+    if (server.tls && refused !== null) log.warn(`${refused}: the certificates stay as they were`)
     log.info('users and certificates were read again')
+  }
+
+  /** Null, or why they stay as they were. */
+  #refreshCertificates(): string | null {
+    const { server } = this.#options
+    if (!server.tls) return 'there is no TLS here'
+    const files = readTlsFiles(server.tls)
+    if (!files.ok) return files.sentence
+    this.#tellAll({ type: 'certificates', tls: files.tls })
+    return null
+  }
+
+  #processCommands(engine: Engine): ProcessCommands {
+    const reader = new LogReader(engine.arena)
+    this.#watchers = new Watchers({ engine, reader, bufferBytes: this.#options.server.watcherLogBytes })
+    return new ProcessCommands({
+      watchers: this.#watchers,
+      planes: () => this.#threads.length,
+      post: (plane, message) => this.#threads[plane]!.port.post(message),
+      refreshCertificates: () => this.#refreshCertificates(),
+      // As memcached does; who started the node decides what the signals mean.
+      shutdown: graceful => process.kill(process.pid, graceful ? 'SIGUSR1' : 'SIGINT'),
+    })
   }
 
   #tellAll(message: ToData): void {
@@ -219,7 +258,7 @@ class NodeProcess {
     const { server, tier } = this.#options
     const shared = server.threads > 1
     const identity = { id: tier?.nodeId ?? 'alone', incarnation }
-    const facts = { version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
+    const facts = { server, version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
     if (auth && !auth.ok) throw new Error(auth.sentence)
     const files = server.tls ? readTlsFiles(server.tls) : null
@@ -235,6 +274,9 @@ class NodeProcess {
       idleTimeoutSec: server.idleTimeoutSec,
       reqsPerEvent: server.reqsPerEvent,
       credentials: auth?.credentials ?? null,
+      watch: server.watch,
+      dumps: server.dumps,
+      shutdown: server.shutdown,
       facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
     }
     // The permissions of a unix socket's file are right from its first moment on.
@@ -295,7 +337,7 @@ class NodeProcess {
       hasStopped = resolve
     })
     const entry: Thread = { worker, port, forControl: null, stopped }
-    this.#threads.push(entry)
+    const plane = this.#threads.push(entry) - 1
     return new Promise((resolve, reject) => {
       worker.on('error', error => {
         reject(error)
@@ -309,7 +351,8 @@ class NodeProcess {
         if (message.type === 'listening') resolve(message)
         else if (message.type === 'failed') reject(new Error(message.sentence))
         else if (message.type === 'stopped') hasStopped()
-        else entry.forControl?.(message)
+        else if (message.type === 'say') this.#options.log.debug(message.sentence)
+        else if (!this.#commands?.onMessage(plane, message)) entry.forControl?.(message)
       }
     })
   }

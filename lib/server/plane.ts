@@ -8,6 +8,7 @@
  */
 
 import type { TlsSettings } from '../transport/tls.js'
+import type { Conn } from './conn-events.js'
 
 /** Where a node of the tier can be reached. `number` is what the engine's route table names owners by: unique, never reused in a tier. */
 export interface PeerNode {
@@ -48,6 +49,19 @@ export type ToControl =
       why: string
       dataFd?: number
     }
+  /** Somebody wants to watch: bits of STREAMS. Answered by `watching`. */
+  | { type: 'watch'; ticket: number; streams: number }
+  | { type: 'unwatch'; watcher: number }
+  /** A watcher's socket took so many bytes of lines. */
+  | { type: 'sent'; watcher: number; bytes: number }
+  /** The connections of all threads, as `stats conns` shows them. Answered by `answer`. */
+  | { type: 'conns'; ticket: number }
+  | { type: 'connsHere'; gathering: number; conns: Conn[] }
+  /** The certificates are to be read again. Answered by `answer`. */
+  | { type: 'certificates'; ticket: number }
+  | { type: 'shutdown'; graceful: boolean }
+  /** For the log, at this level of -v. */
+  | { type: 'say'; level: number; sentence: string }
   | { type: 'failed'; sentence: string }
   | { type: 'stopped' }
 
@@ -63,6 +77,12 @@ export type ToData =
   | { type: 'credentials'; credentials: readonly Uint8Array[] }
   /** -Z: what new connections are shown from now on. */
   | { type: 'certificates'; tls: TlsSettings }
+  /** Null: there are too many. */
+  | { type: 'watching'; ticket: number; watcher: number | null }
+  | { type: 'lines'; watcher: number; lines: Uint8Array }
+  /** `ticket` is that of the asker's request if it is one of this plane's. */
+  | { type: 'tellConns'; gathering: number; ticket: number }
+  | { type: 'answer'; ticket: number; reply: string }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

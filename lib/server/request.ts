@@ -14,6 +14,12 @@ export interface Request {
   until?: number
   /** Set while somebody else works on it: tells them to stop if they still can. */
   cancel: (() => void) | null
+  /** Number of the client's connection that it came on, for watchers. */
+  connection?: number
+  /** Answers to requests before it went out with the same bytes. */
+  isPipelined?: boolean
+  /** Its connection becomes this watcher's once the answer is out; none where that cannot be. */
+  becomeWatcher?: (watcher: number) => void
   /** Called once; the bytes are the request's to keep. */
   answer(reply: Buffer): void
 }

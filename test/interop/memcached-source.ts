@@ -37,7 +37,10 @@ export function fetchSource(folder: string): Source {
     aptGet('update')
     aptGet('--only-source', 'source', 'memcached')
   } catch (error) {
-    return { ok: false, why: `apt-get: ${error instanceof Error ? error.message.split('\n').slice(0, 3).join(' ') : ''}` }
+    return {
+      ok: false,
+      why: `apt-get: ${error instanceof Error ? error.message.split('\n').slice(0, 3).join(' ') : ''}`,
+    }
   }
   const unpacked = readdirSync(folder).find(name => existsSync(join(folder, name, 't/lib/MemcachedTest.pm')))
   return unpacked ? { ok: true, folder: join(folder, unpacked) } : { ok: false, why: 'the package has no tests' }

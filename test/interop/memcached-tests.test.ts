@@ -7,8 +7,8 @@ import { spawn } from 'node:child_process'
 import { chmodSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { type Expected, FILES } from './memcached-tests.js'
 import { fetchSource } from './memcached-source.js'
+import { type Expected, FILES } from './memcached-tests.js'
 import { CONTINUUM, has, temporaryFolder } from './processes.js'
 
 /** They mostly sleep. */
@@ -87,26 +87,39 @@ function difference(expected: Expected, { passed, failed, output }: Outcome): st
   if (passed) return 'passes now: it has no known difference any more'
   const complete = !/Bad plan|planned \d+ tests? but ran|Dubious, test returned 255/.test(output)
   const same = wanted.length === failed.length && wanted.every(number => failed.includes(number))
-  return complete && same ? null : `failed: ${failed.join(', ')}, known: ${wanted.join(', ')}${complete ? '' : tail(output)}`
+  return complete && same
+    ? null
+    : `failed: ${failed.join(', ')}, known: ${wanted.join(', ')}${complete ? '' : tail(output)}`
 }
 
 const tail = (output: string) => `\n${output.slice(-1500)}`
 
 const isRun = (expected: Expected | undefined) =>
-  expected !== undefined && (expected === 'pass' || !('left' in expected)) && (ALL || expected === 'pass' || !('slow' in expected))
+  expected !== undefined &&
+  (expected === 'pass' || !('left' in expected)) &&
+  (ALL || expected === 'pass' || !('slow' in expected))
 
 const missing = ['apt-get', 'dpkg-source', 'prove'].filter(program => !has(program))
 const place = temporaryFolder()
 t.teardown(() => place.remove())
-const source = missing.length > 0 ? { ok: false as const, why: `${missing.join(', ')} missing` } : fetchSource(place.path)
+const source =
+  missing.length > 0 ? { ok: false as const, why: `${missing.join(', ')} missing` } : fetchSource(place.path)
 
 if (!source.ok) t.pass('skipped', { skip: source.why })
 else {
   writePrograms(source.folder)
   const files = readdirSync(join(source.folder, 't')).filter(name => name.endsWith('.t'))
   t.test('the list has every file, and no other', async t => {
-    t.same(files.filter(name => !FILES[name]), [], 'files that the list does not know')
-    t.same(Object.keys(FILES).filter(name => !files.includes(name)), [], 'files that are gone')
+    t.same(
+      files.filter(name => !FILES[name]),
+      [],
+      'files that the list does not know',
+    )
+    t.same(
+      Object.keys(FILES).filter(name => !files.includes(name)),
+      [],
+      'files that are gone',
+    )
   })
   t.test('every file as the list says', async t => {
     const waiting = files.filter(name => (ONLY ? ONLY.includes(name) : isRun(FILES[name])))
