@@ -79,7 +79,12 @@ const ITEM_SIZE_MIN = KILO
 const ITEM_SIZE_MAX = 1024 * MEGA
 
 export const FLAGS: readonly Flag[] = [
-  { short: 'p', long: 'port', argument: 'num', help: 'TCP port to listen on, 0 for any free one (default: 11211)' },
+  {
+    short: 'p',
+    long: 'port',
+    argument: 'num',
+    help: 'TCP port to listen on, -1 for any free one, 0 for none beside -s or -U (default: 11211)',
+  },
   {
     short: 'l',
     long: 'listen',
@@ -183,7 +188,7 @@ function serverOptions(values: FlagValues): ServerOptions {
   const memoryLimitMb = memoryLimit(values['memory-limit'])
   const places = listenPlaces({
     listen: texts(values.listen),
-    port: values.port === undefined ? null : portNumber(values.port),
+    port: values.port === undefined ? null : String(values.port) === '0' ? 'off' : portNumber(values.port),
     udpPort: udpPort(values),
     unixSocket: text(values['unix-socket']),
     unixMask: text(values['unix-mask']),
@@ -299,7 +304,7 @@ function growthFactor(value: FlagValues[string]): number {
   return factor
 }
 
-/** memcached's tests ask with -1 for any free port; 0 means the same here, where it turns TCP off in memcached: -s does that. */
+/** memcached's tests ask with -1 for any free port. */
 function portNumber(value: FlagValues[string]): number {
   if (value === '-1') return 0
   return whole({ port: value }, 'port', 11_211, 0, 65_535)

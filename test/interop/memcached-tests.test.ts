@@ -4,7 +4,7 @@
  * list does not know.
  */
 import { spawn } from 'node:child_process'
-import { chmodSync, readdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { fetchSource } from './memcached-source.js'
@@ -49,7 +49,7 @@ function prove(folder: string, file: string): Promise<Outcome> {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
-    env: { ...process.env, LC_ALL: 'C' },
+    env: { ...process.env, LC_ALL: 'C', ...(file.startsWith('ssl_') ? { SSL_TEST: '1' } : {}) },
   })
   let output = ''
   const hear = (bytes: Buffer) => {
@@ -80,7 +80,8 @@ function prove(folder: string, file: string): Promise<Outcome> {
 
 /** Null, or what is not as the list says. */
 function difference(expected: Expected, { passed, failed, output }: Outcome): string | null {
-  if (expected === 'pass' || 'slow' in expected) return passed ? null : `failed: ${failed.join(', ') || tail(output)}`
+  if (expected === 'pass' || 'slow' in expected || 'newer' in expected)
+    return passed ? null : `failed: ${failed.join(', ') || tail(output)}`
   if ('notYet' in expected) return passed ? 'passes now: take it from the list of what is not there yet' : null
   if ('left' in expected) return null
   const wanted = Object.keys(expected.differs).map(Number)
@@ -92,12 +93,22 @@ function difference(expected: Expected, { passed, failed, output }: Outcome): st
     : `failed: ${failed.join(', ')}, known: ${wanted.join(', ')}${complete ? '' : tail(output)}`
 }
 
+/** The file says what newer versions answer. */
+function renew(path: string, edits: readonly (readonly [RegExp, string])[]): void {
+  const text = readFileSync(path, 'latin1')
+  writeFileSync(
+    path,
+    edits.reduce((sum, [pattern, to]) => sum.replace(pattern, to), text),
+    'latin1',
+  )
+}
+
 const tail = (output: string) => `\n${output.slice(-1500)}`
 
 const isRun = (expected: Expected | undefined) =>
   expected !== undefined &&
   (expected === 'pass' || !('left' in expected)) &&
-  (ALL || expected === 'pass' || !('slow' in expected))
+  (ALL || expected === 'pass' || !('slow' in expected || 'notYet' in expected))
 
 const missing = ['apt-get', 'dpkg-source', 'prove'].filter(program => !has(program))
 const place = temporaryFolder()
@@ -125,8 +136,10 @@ else {
     const waiting = files.filter(name => (ONLY ? ONLY.includes(name) : isRun(FILES[name])))
     const work = async () => {
       for (let file = waiting.shift(); file; file = waiting.shift()) {
+        const expected = FILES[file]!
+        if (expected !== 'pass' && 'newer' in expected) renew(join(source.folder, 't', file), expected.newer)
         const outcome = await prove(source.folder, file)
-        const problem = difference(FILES[file]!, outcome)
+        const problem = difference(expected, outcome)
         t.equal(problem, null, `${file} (${(outcome.ms / 1000).toFixed(1)} s)`)
       }
     }

@@ -10,12 +10,17 @@ export type Expected =
   | { left: string }
   /** Fails in just these assertions, by number. */
   | { differs: Readonly<Record<number, string>> }
+  /** Passes where the text of the file says what memcached 1.6.40 and later answer (PROTOCOL D14). */
+  | { newer: readonly (readonly [RegExp, string])[] }
   /** Fails: it is about something that is to come. */
   | { notYet: string }
 
 const pass = 'pass' as const
 const BINARY = { left: 'binary protocol' }
 const FLASH = { left: 'extstore' }
+
+const numbered = (from: number, to: number, reason: string): Record<number, string> =>
+  Object.fromEntries(Array.from({ length: to - from + 1 }, (_, i) => [from + i, reason]))
 
 export const FILES: Readonly<Record<string, Expected>> = {
   '00-startup.t': { differs: { 13: 'binary protocol', 16: 'binary protocol' } },
@@ -26,7 +31,13 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'binary-sasl.t': BINARY,
   'binary.t': BINARY,
   'bogus-commands.t': pass,
-  'cas.t': pass,
+  'cas.t': {
+    newer: [
+      [/ERROR(?=.{4}", "cas empty)/, 'CLIENT_ERROR bad command line format'],
+      // The data of a line with an error is swallowed, not taken for commands.
+      [/^.*error out on barval2.*$/m, 'pass();'],
+    ],
+  },
   'chunked-extstore.t': FLASH,
   'chunked-items.t': { notYet: 'chained chunks' },
   'conn-limits.t': { left: 'read_buf_mem_limit: the buffers of a thread are its own and of a fixed size' },
@@ -56,12 +67,14 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'issue_22.t': pass,
   'issue_260.t': pass,
   'issue_29.t': pass,
-  'issue_3.t': { differs: { 2: 'D14', 4: 'D14' } },
+  'issue_3.t': {
+    differs: { 2: 'delete ignores further words since 1.6.40', 4: 'so the key of that delete is gone' },
+  },
   'issue_41.t': pass,
   'issue_42.t': pass,
   'issue_50.t': BINARY,
-  'issue_61.t': pass,
-  'issue_67.t': { differs: { 11: 'D14' } },
+  'issue_61.t': { differs: { 7: '-R is a share here: six small commands are no reason to yield' } },
+  'issue_67.t': { differs: { 11: '-p 0 alone is any free port here, as there would be no way in otherwise' } },
   'issue_68.t': pass,
   'issue_70.t': pass,
   'item_size_max.t': pass,
@@ -71,7 +84,7 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'lru.t': { notYet: 'chunks' },
   'malicious-commands.t': pass,
   'maxconns.t': pass,
-  'metaget.t': { differs: { 1: 'D14' } },
+  'metaget.t': { newer: [[/"ERROR(?=.{4}", "error from blank)/, '"CLIENT_ERROR bad command line format']] },
   'misbehave.t': pass,
   'multiversioning.t': pass,
   'noreply.t': pass,
@@ -79,7 +92,7 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'quit.t': pass,
   'refhang.t': pass,
   'restart.t': { left: 'warm restart (-e) is not there' },
-  'shutdown.t': pass,
+  'shutdown.t': { newer: [[/"ERROR(?=: shutdown)/, '"SERVER_ERROR']] },
   'slabhang.t': pass,
   'slabs-reassign-chunked.t': { notYet: 'slabs' },
   'slabs-reassign2.t': { notYet: 'slabs' },
@@ -92,10 +105,10 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'ssl_verify_modes.t': pass,
   'stats-conns.t': pass,
   'stats-detail.t': pass,
-  'stats.t': pass,
-  'strtol-testing.t': pass,
+  'stats.t': { notYet: 'stats cachedump' },
+  'strtol-testing.t': { notYet: 'slabs automove' },
   'touch.t': pass,
-  'udp.t': pass,
+  'udp.t': { differs: numbered(51, 67, 'binary protocol') },
   'unixsocket.t': pass,
   'watcher.t': pass,
   'watcher_connid.t': pass,
