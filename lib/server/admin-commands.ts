@@ -62,7 +62,7 @@ export class AdminCommands {
       const { port, conns } = this.#options
       // The asker is shown as it was when it asked.
       port.post({
-        type: 'connsHere',
+        type: 'here',
         gathering: message.gathering,
         conns: conns(this.#waiting.get(message.ticket)?.connection),
       })

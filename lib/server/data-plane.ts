@@ -14,6 +14,7 @@ import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
 import { STREAMS } from '../engine/log-reader.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
+import type { TlsSettings } from '../transport/tls.js'
 import { AdminCommands } from './admin-commands.js'
 import type { Credentials } from './auth-file.js'
 import { AuthGate } from './auth-gate.js'
@@ -111,6 +112,8 @@ export class DataPlane {
   readonly #places: { number: number; place: ListenOptions; port: number }[] = []
   readonly #waitingForDone = new Map<number, Request>()
   readonly #startedAt: number
+  /** Unix seconds; when the certificates were read last. */
+  #certificatesAt: number
   #nodes: PeerNode[] = []
   #self = -1
   #clientPort = 0
@@ -136,6 +139,7 @@ export class DataPlane {
     this.#port = port
     this.#options = options
     this.#startedAt = loop.wallClock()
+    this.#certificatesAt = this.#startedAt
     this.#credentials = options.credentials ?? null
     this.#connections = options.connections ?? new Int32Array(1)
     const share = (options.reqsPerEvent ?? REQS_PER_EVENT) / REQS_PER_EVENT
@@ -359,6 +363,7 @@ export class DataPlane {
       threads: 1,
       version: 'continuum',
       loop: this.loop.kind,
+      certificatesAt: this.#certificatesAt,
       server: null,
       udpPort: 0,
       port: this.#clientPort,
@@ -387,8 +392,14 @@ export class DataPlane {
     else if (message.type === 'done') this.#done(message.ticket)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
     else if (message.type === 'credentials') this.#credentials = message.credentials
-    else if (message.type === 'certificates') for (const listener of this.#listeners) listener.renew?.(message.tls)
+    else if (message.type === 'certificates') this.#renew(message.tls, message.gathering)
     else if (message.type === 'stop') this.stop()
+  }
+
+  #renew(tls: TlsSettings, gathering: number): void {
+    for (const listener of this.#listeners) listener.renew?.(tls)
+    this.#certificatesAt = this.loop.wallClock()
+    this.#port.post({ type: 'here', gathering, conns: [] })
   }
 
   #onRoute(self: number, nodes: PeerNode[]): void {

@@ -29,7 +29,7 @@ import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { ProcessCommands } from './process-commands.js'
-import { readTlsFiles } from './tls-files.js'
+import { readTlsFiles, type TlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
 import { Watchers } from './watchers.js'
 import type { WorkerData } from './worker.js'
@@ -208,21 +208,16 @@ class NodeProcess {
     if (this.#stopping) return
     const { server, log } = this.#options
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
-    const refused = this.#refreshCertificates()
+    const refused = server.tls ? this.#commands?.refreshCertificates(() => {}) : null
     if (auth?.ok) this.#tellAll({ type: 'credentials', credentials: auth.credentials })
     else if (auth) log.warn(`${auth.sentence}: the users stay as they were`)
-    if (server.tls && refused !== null) log.warn(`${refused}: the certificates stay as they were`)
+    if (refused) log.warn(`${refused}: the certificates stay as they were`)
     log.info('users and certificates were read again')
   }
 
-  /** Null, or why they stay as they were. */
-  #refreshCertificates(): string | null {
-    const { server } = this.#options
-    if (!server.tls) return 'there is no TLS here'
-    const files = readTlsFiles(server.tls)
-    if (!files.ok) return files.sentence
-    this.#tellAll({ type: 'certificates', tls: files.tls })
-    return null
+  #certificates(): TlsFiles {
+    const { tls } = this.#options.server
+    return tls ? readTlsFiles(tls) : { ok: false, sentence: 'there is no TLS here' }
   }
 
   #processCommands(engine: Engine): ProcessCommands {
@@ -232,7 +227,7 @@ class NodeProcess {
       watchers: this.#watchers,
       planes: () => this.#threads.length,
       post: (plane, message) => this.#threads[plane]!.port.post(message),
-      refreshCertificates: () => this.#refreshCertificates(),
+      certificates: () => this.#certificates(),
       // As memcached does; who started the node decides what the signals mean.
       shutdown: graceful => process.kill(process.pid, graceful ? 'SIGUSR1' : 'SIGINT'),
     })

@@ -56,7 +56,8 @@ export type ToControl =
   | { type: 'sent'; watcher: number; bytes: number }
   /** The connections of all threads, as `stats conns` shows them. Answered by `answer`. */
   | { type: 'conns'; ticket: number }
-  | { type: 'connsHere'; gathering: number; conns: Conn[] }
+  /** This thread's part of what was asked of all. */
+  | { type: 'here'; gathering: number; conns: Conn[] }
   /** The certificates are to be read again. Answered by `answer`. */
   | { type: 'certificates'; ticket: number }
   | { type: 'shutdown'; graceful: boolean }
@@ -75,8 +76,8 @@ export type ToData =
   | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
   /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */
   | { type: 'credentials'; credentials: readonly Uint8Array[] }
-  /** -Z: what new connections are shown from now on. */
-  | { type: 'certificates'; tls: TlsSettings }
+  /** -Z: what new connections are shown from now on. Answered by `here`. */
+  | { type: 'certificates'; tls: TlsSettings; gathering: number }
   /** Null: there are too many. */
   | { type: 'watching'; ticket: number; watcher: number | null }
   | { type: 'lines'; watcher: number; lines: Uint8Array }

@@ -16,6 +16,8 @@ export interface Facts {
   maxConnections: number
   port: number
   backlog: number
+  /** Unix seconds; when the certificates of TLS were read. */
+  certificatesAt: number
   /** Unix seconds. */
   startedAt: number
   now: number
@@ -98,6 +100,9 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
     ...named(counted, ['listen_disabled_num', 'time_in_listen_disabled_us']),
     ['threads', facts.threads],
     ...named(counted, AFTER_THREADS),
+    ...(facts.server?.tls
+      ? ([['time_since_server_cert_refresh', Math.max(0, Math.floor(facts.now - facts.certificatesAt))]] as Line[])
+      : []),
     ...named(counted, LAST),
     ...named(counted, OWN),
   ])

@@ -118,7 +118,7 @@ t.test('one sentence with the value for everything that cannot be', async t => {
     [{ 'enable-ssl': true, extended: `${SSL},ssl_verify_mode=2` }, '-o ssl_verify_mode=2 needs -o ssl_ca_cert=file'],
     [
       { 'enable-ssl': true, extended: [SSL, 'ssl_min_version=tlsv1.1'] },
-      '-o ssl_min_version=tlsv1.1: must be tlsv1.2 or tlsv1.3',
+      '-o ssl_min_version=tlsv1.1: must be 2 (tlsv1.2) or 3 (tlsv1.3)',
     ],
     [
       { 'enable-ssl': true, extended: SSL, loop: 'epoll' },
