@@ -274,6 +274,9 @@ class NodeProcess {
       shutdown: server.shutdown,
       facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
     }
+    // Before TCP: whoever is let in there finds the other port open.
+    const udp = server.udp.length > 0 ? await this.#startDatagrams(arena, options) : []
+    if (options.facts) options.facts.udpPort = udp[0]?.port ?? 0
     // The permissions of a unix socket's file are right from its first moment on.
     const mask = server.unix ? process.umask(~server.unix.mode & 0o777) : null
     const ports = await this.#startThread(arena, kind, 0, options).finally(() => {
@@ -291,7 +294,6 @@ class NodeProcess {
     const tcp = listen.flatMap(({ host, path }, i) =>
       path === undefined ? [{ host, port: ports.clients[i]!.port }] : [],
     )
-    const udp = server.udp.length > 0 ? await this.#startDatagrams(arena, options) : []
     return { ports, ears: { tcp, udp, unix: server.unix } }
   }
 
