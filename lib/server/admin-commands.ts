@@ -73,7 +73,7 @@ export class AdminCommands {
   #watch(request: Request, words: readonly string[]): void {
     const streams = words.map(word => (Object.hasOwn(STREAMS, word) ? STREAMS[word as keyof typeof STREAMS] : null))
     if (!this.#options.watch) request.answer(NOT_ALLOWED)
-    else if (request.isPipelined) request.answer(PIPELINED)
+    else if (request.pipelined) request.answer(PIPELINED)
     else if (streams.includes(null)) request.answer(ERROR)
     else if (!request.becomeWatcher) request.answer(FAILED)
     else {

@@ -27,8 +27,10 @@ import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
+import { Maintainer } from './maintainer.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { ProcessCommands } from './process-commands.js'
+import { type Facts, statsReply } from './stats-command.js'
 import { readTlsFiles, type TlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
 import { Watchers } from './watchers.js'
@@ -113,12 +115,16 @@ interface Thread {
 class NodeProcess {
   readonly #options: NodeOptions
   readonly #threads: Thread[] = []
+  readonly #startedAt = Math.floor(Date.now() / 1000)
   #fatal: ((sentence: string) => void) | null = null
   #fatalSentence: string | null = null
   #stopping = false
   #control: ControlPlane | null = null
+  #maintainer: Maintainer | null = null
   #membership: Membership | null = null
   #commands: ProcessCommands | null = null
+  #loop: 'net' | 'epoll' = 'net'
+  #udpPort = 0
   #watchers: Watchers | null = null
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
@@ -132,6 +138,7 @@ class NodeProcess {
     const { server, tier, log } = this.#options
     const choice = chooseLoop(server.tls ? 'net' : server.loop)
     if (!choice.ok) throw new Error(choice.sentence)
+    this.#loop = choice.kind
     const arena = createArena({
       memoryLimitMb: server.memoryLimitMb,
       itemSizeMax: server.itemSizeMax,
@@ -144,6 +151,7 @@ class NodeProcess {
       logBytes: server.workerLogBytes,
       debug: server.debugCommands,
       ...(server.prefixDelimiter === null ? {} : { prefixDelimiter: server.prefixDelimiter }),
+      hashPower: server.lru.hashPower,
       versionText: VERSION_TEXT,
     })
     const engine = new Engine(arena, arena.options.threads)
@@ -151,6 +159,10 @@ class NodeProcess {
     engine.setVerbosity(Math.min(3, server.verbosity))
     if (server.prefixDelimiter !== null) engine.wantStreams(PREFIXES)
     this.#commands = this.#processCommands(engine)
+    engine.housekeeping.tune(server.lru.settings)
+    this.#maintainer = new Maintainer({
+      ...{ engine, loop: createNetLoop({ memory: new Uint8Array(0) }), hashExpands: server.lru.hashExpands },
+    })
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
       const nobody = { points: Uint32Array.of(0), owners: Uint16Array.of(NOBODY), tenures: Uint32Array.of(0) }
@@ -160,6 +172,7 @@ class NodeProcess {
     try {
       const { ports, ears } = await this.#startThreads(arena, choice.kind, incarnation)
       this.#options.onListening?.(ears)
+      this.#maintainer.start()
       const clientPort = ears.tcp[0]?.port ?? 0
       const running = {
         clientPort,
@@ -192,6 +205,7 @@ class NodeProcess {
     if (this.#timer) clearInterval(this.#timer)
     this.#membership?.stop()
     this.#control?.stop()
+    this.#maintainer?.stop()
     this.#store?.close()
     this.#watchers?.stop()
     this.#tellAll({ type: 'stop' })
@@ -245,6 +259,15 @@ class NodeProcess {
 
   // --- data planes
 
+  #facts(): Omit<Facts, 'port' | 'backlog' | 'now' | 'certificatesAt'> {
+    const { server } = this.#options
+    const { threads, maxConnections, dumps, lru } = server
+    return {
+      ...{ server, version: VERSION_TEXT, loop: this.#loop, udpPort: this.#udpPort, threads, maxConnections },
+      ...{ startedAt: this.#startedAt, dumps, tracksSizes: lru.tracksSizes },
+    }
+  }
+
   async #startThreads(
     arena: Arena,
     kind: 'net' | 'epoll',
@@ -253,7 +276,6 @@ class NodeProcess {
     const { server, tier } = this.#options
     const shared = server.threads > 1
     const identity = { id: tier?.nodeId ?? 'alone', incarnation }
-    const facts = { server, version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
     if (auth && !auth.ok) throw new Error(auth.sentence)
     const files = server.tls ? readTlsFiles(server.tls) : null
@@ -272,11 +294,13 @@ class NodeProcess {
       watch: server.watch,
       dumps: server.dumps,
       shutdown: server.shutdown,
-      facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
+      tracksSizes: server.lru.tracksSizes,
+      facts: this.#facts(),
     }
     // Before TCP: whoever is let in there finds the other port open.
     const udp = server.udp.length > 0 ? await this.#startDatagrams(arena, options) : []
-    if (options.facts) options.facts.udpPort = udp[0]?.port ?? 0
+    this.#udpPort = udp[0]?.port ?? 0
+    options.facts = this.#facts()
     // The permissions of a unix socket's file are right from its first moment on.
     const mask = server.unix ? process.umask(~server.unix.mode & 0o777) : null
     const ports = await this.#startThread(arena, kind, 0, options).finally(() => {
@@ -349,6 +373,7 @@ class NodeProcess {
         else if (message.type === 'failed') reject(new Error(message.sentence))
         else if (message.type === 'stopped') hasStopped()
         else if (message.type === 'say') this.#options.log.debug(message.sentence)
+        else if (message.type === 'crawl') this.#maintainer?.crawl(message.classes)
         else if (!this.#commands?.onMessage(plane, message)) entry.forControl?.(message)
       }
     })
@@ -399,6 +424,16 @@ class NodeProcess {
             source: sourceId,
           })),
         }),
+      report: words => {
+        const facts = {
+          ...this.#facts(),
+          certificatesAt: this.#startedAt,
+          port: ports.clientPort,
+          backlog: server.backlog,
+          now: loop.wallClock(),
+        }
+        return String(statsReply(words, engine, facts) ?? '')
+      },
       onEvent: sentence => log.info(sentence),
     })
     this.#control = control

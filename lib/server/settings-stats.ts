@@ -6,11 +6,15 @@ import type { EngineApi } from '../engine/contract.js'
 import { PREFIXES } from '../engine/log-reader.js'
 import type { Facts, Line } from './stats-command.js'
 
+/** What memcached tells while there is no TEMP list, seconds. */
+const TEMPORARY_TTL = 61
+
 export function settingsLines(engine: EngineApi, facts: Facts): Line[] {
   const { options } = engine.arena
   const { server } = facts
   const onOff = (is: boolean) => (is ? 'on' : 'off')
   const yesNo = (is: boolean) => (is ? 'yes' : 'no')
+  const lru = engine.housekeeping.lru()
   const tls = server?.tls ?? null
   return [
     ['maxbytes', options.memoryLimitMb * 1048576],
@@ -38,32 +42,32 @@ export function settingsLines(engine: EngineApi, facts: Facts): Line[] {
     ['auth_enabled_ascii', server?.authFile ?? 'no'],
     ['item_size_max', options.itemSizeMax],
     ['maxconns_fast', 'yes'],
-    ['hashpower_init', 0],
+    ['hashpower_init', options.hashPower],
     ['slab_reassign', 'no'],
     ['slab_automove', 0],
     ['slab_automove_ratio', '0.80'],
     ['slab_automove_window', 10],
     ['slab_chunk_max', options.itemSizeMax],
-    ['lru_crawler', 'no'],
-    ['lru_crawler_sleep', 100],
-    ['lru_crawler_tocrawl', 0],
+    ['lru_crawler', yesNo(lru.crawler)],
+    ['lru_crawler_sleep', lru.crawlerSleepUs],
+    ['lru_crawler_tocrawl', lru.crawlerTocrawl],
     ['tail_repair_time', 0],
     ['flush_enabled', yesNo(options.flushEnabled)],
-    ['dump_enabled', yesNo(server?.dumps ?? true)],
+    ['dump_enabled', yesNo(facts.dumps)],
     ['hash_algorithm', 'wyhash'],
-    ['lru_maintainer_thread', 'no'],
-    ['lru_segmented', 'yes'],
-    ['hot_lru_pct', 20],
-    ['warm_lru_pct', 40],
-    ['hot_max_factor', '0.20'],
-    ['warm_max_factor', '2.00'],
-    ['temp_lru', 'no'],
-    ['temporary_ttl', 61],
+    ['lru_maintainer_thread', yesNo(lru.maintainer)],
+    ['lru_segmented', yesNo(lru.segmented)],
+    ['hot_lru_pct', lru.hotPercent],
+    ['warm_lru_pct', lru.warmPercent],
+    ['hot_max_factor', lru.hotFactor.toFixed(2)],
+    ['warm_max_factor', lru.warmFactor.toFixed(2)],
+    ['temp_lru', yesNo(lru.temporaryTtl !== null)],
+    ['temporary_ttl', lru.temporaryTtl ?? TEMPORARY_TTL],
     ['idle_timeout', server?.idleTimeoutSec ?? 0],
     ['watcher_logbuf_size', server?.watcherLogBytes ?? 262_144],
     ['worker_logbuf_size', server?.workerLogBytes ?? options.logBytes],
     ['read_buf_mem_limit', 0],
-    ['track_sizes', 'no'],
+    ['track_sizes', yesNo(facts.tracksSizes)],
     ['inline_ascii_response', 'no'],
     ['ssl_enabled', yesNo(tls !== null)],
     ...(tls

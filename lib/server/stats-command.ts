@@ -1,5 +1,5 @@
 /** The replies of `stats` and `config get cluster`. Figures come from the engine and the process; names and order from PROTOCOL D9 and D13. */
-import type { ClassStats, EngineApi } from '../engine/contract.js'
+import type { ClassStats, EngineApi, LruSettings } from '../engine/contract.js'
 import type { ServerOptions } from './flags.js'
 import type { PeerNode } from './plane.js'
 import { settingsLines } from './settings-stats.js'
@@ -18,6 +18,8 @@ export interface Facts {
   backlog: number
   /** Unix seconds; when the certificates of TLS were read. */
   certificatesAt: number
+  dumps: boolean
+  tracksSizes: boolean
   /** Unix seconds. */
   startedAt: number
   now: number
@@ -60,11 +62,9 @@ export function statsReply(words: readonly string[], engine: EngineApi, facts: F
     case 'settings':
       return statLines(settingsLines(engine, facts))
     case 'items':
-      return statLines(itemStats(engine.classes(), facts.now))
+      return statLines(itemStats(engine.classes(), engine.housekeeping.lru(), facts.now))
     case 'slabs':
       return statLines(slabStats(engine.classes()))
-    case 'sizes':
-      return statLines([['sizes_status', 'disabled']])
     case 'reset':
       engine.resetStats()
       return Buffer.from('RESET\r\n')
@@ -109,7 +109,7 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
 }
 
 /** Classes that hold something; ages in seconds since the list's oldest item was last accessed. */
-function itemStats(classes: readonly ClassStats[], now: number): Line[] {
+function itemStats(classes: readonly ClassStats[], lru: LruSettings, now: number): Line[] {
   return classes.flatMap(({ id, lists, figures, counters }) => {
     const number = lists.reduce((sum, list) => sum + list.count, 0)
     if (number === 0) return []
@@ -119,19 +119,27 @@ function itemStats(classes: readonly ClassStats[], now: number): Line[] {
       return tailTime === null ? 0 : Math.max(0, Math.floor(now) - tailTime)
     }
     const figure = (name: string): Line => [name, figures.get(name) ?? 0]
+    const ofMaintainer = (...lines: Line[]) => (lru.maintainer ? lines : [])
     const lines: Line[] = [
       ['number', number],
-      ['number_hot', listOf('hot').count],
-      ['number_warm', listOf('warm').count],
-      ['number_cold', listOf('cold').count],
-      ['age_hot', age('hot')],
-      ['age_warm', age('warm')],
+      ...ofMaintainer(
+        ['number_hot', listOf('hot').count],
+        ['number_warm', listOf('warm').count],
+        ['number_cold', listOf('cold').count],
+        ...(lru.temporaryTtl === null ? [] : [['number_temp', listOf('temp').count] satisfies Line]),
+        ['age_hot', age('hot')],
+        ['age_warm', age('warm')],
+      ),
       ['age', age('cold')],
-      ...['mem_requested', 'evicted', 'evicted_nonzero', 'evicted_time', 'outofmemory'].map(figure),
-      ...['reclaimed', 'expired_unfetched', 'evicted_unfetched', 'evicted_active'].map(figure),
-      ...['moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'].map(figure),
-      ...['hits_to_hot', 'hits_to_warm', 'hits_to_cold', 'hits_to_temp'].map(
-        (name): Line => [name, counters.get(name) ?? 0],
+      ...['mem_requested', 'evicted', 'evicted_nonzero', 'evicted_time', 'outofmemory', 'tailrepairs'].map(figure),
+      ...['reclaimed', 'expired_unfetched', 'evicted_unfetched'].map(figure),
+      ...ofMaintainer(figure('evicted_active')),
+      ...['crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked'].map(figure),
+      ...ofMaintainer(
+        ...['moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'].map(figure),
+        ...['hits_to_hot', 'hits_to_warm', 'hits_to_cold', 'hits_to_temp'].map(
+          (name): Line => [name, counters.get(name) ?? 0],
+        ),
       ),
     ]
     return lines.map(([name, value]): Line => [`items:${id}:${name}`, value])
@@ -175,7 +183,17 @@ function named(counted: Map<string, bigint>, names: readonly string[]): Line[] {
 
 /** ElastiCache's auto-discovery: two lines, version and nodes, whose length is told first. */
 export function clusterConfig(nodes: readonly PeerNode[], epoch: number): Buffer {
+  return Buffer.from(`CONFIG cluster ${block(clusterText(nodes, epoch))}`)
+}
+
+/** The same as the value of a key, for clients older than the command. */
+export function clusterConfigValue(key: string, nodes: readonly PeerNode[], epoch: number): Buffer {
+  return Buffer.from(`VALUE ${key} ${block(clusterText(nodes, epoch))}`)
+}
+
+const block = (text: string): string => `0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`
+
+function clusterText(nodes: readonly PeerNode[], epoch: number): string {
   const members = nodes.filter(node => node.weight > 0)
-  const text = `${epoch}\n${members.map(({ host, port }) => `${host}|${host}|${port}`).join(' ')}\n`
-  return Buffer.from(`CONFIG cluster 0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`)
+  return `${epoch}\n${members.map(({ host, port }) => `${host}|${host}|${port}`).join(' ')}\n`
 }

@@ -5,39 +5,63 @@
  *
  *   queued --start: generation E+1 appended, takers named--> running --every taker settled: older generations dropped--> done
  *
- * Invariants: at most one change runs; epochs ascend by one; a generation, once written, is never altered.
+ * Outages, returns and nodes that are given up make generations beside it, at once (absence.ts); changes of the ring may
+ * overlap them.
+ *
+ * Invariants: at most one change of the ring runs, but for nodes given up; epochs ascend by one; a generation, once written,
+ * is never altered.
  */
-import { strict as assert } from 'node:assert'
-import { Ring } from '../ketama/index.js'
-import { formatAddress, type NodeStatus } from './store.js'
+import { absenceStep, type Findings, nextSession } from './absence.js'
+import { takersBetween } from './actors.js'
+import { nextSerial } from './fencing.js'
+import { finished, retire } from './retirement.js'
+import type { NodeStatus } from './store.js'
 import {
-  boundedChanges,
   type Change,
   currentGeneration,
   EPOCH_MAX,
   type Generation,
+  inSomeRing,
   NODES_MAX,
   type NodeState,
   nodeOf,
   runningChange,
+  runningChanges,
   type TierNode,
   type Topology,
 } from './topology.js'
+import { type VotersWanted, votersStep } from './voters.js'
 
 export type Live = ReadonlyMap<string, NodeStatus>
 type Servers = Generation['servers']
 
-export function nextTopology(topology: Topology, live: Live): Topology | null {
-  return finishRunning(topology) ?? startNext(topology, live) ?? forgetGone(topology, live)
+/** Generations that are not retired while a change of the ring may begin; every one costs all nodes room in their route tables. */
+const UNRETIRED_MAX = 8
+
+/** `fencing`: what the controller has found out about absent nodes; null: outages are not its business. */
+export function nextTopology(
+  topology: Topology,
+  live: Live,
+  fencing: { findings: Findings; voters: VotersWanted } | null = null,
+): Topology | null {
+  return (
+    (fencing && absenceStep(topology, fencing.findings)) ??
+    retire(topology) ??
+    (fencing && votersStep(topology, fencing.voters)) ??
+    startNext(topology, live) ??
+    forgetGone(topology, live)
+  )
 }
 
 /** Why a queued change does not start, as half a sentence for people; null when nothing holds it. */
 export function whyWaiting(topology: Topology, change: Change, live: Live): string | null {
   if (change.state !== 'queued') return null
-  const running = runningChange(topology)
+  const running = inTheWay(topology, change)
   if (running) return `waits for change ${running.id} (${running.kind} ${running.node})`
   const servers = serversAfter(topology, change)
-  if (servers.length === 0) return 'waits for another node with weight'
+  if (!hasActor(topology, servers)) return 'waits for another node with weight'
+  if (topology.generations.length >= UNRETIRED_MAX && !change.givenUp)
+    return `waits, as ${topology.generations.length} generations are not retired`
   const missing = missingNode(topology, servers, live)
   return missing === null ? null : `waits for node ${missing}, which does not answer`
 }
@@ -56,60 +80,32 @@ export function serversInTheEnd(topology: Topology): Servers {
   )
 }
 
-/** Numbers of the nodes that gain arcs from one ring to the next. */
-export function takersOf(topology: Topology, before: Servers, after: Servers): number[] {
-  if (before.length === 0) return []
-  const rule = { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer }
-  const ringOf = (servers: Servers) =>
-    new Ring(
-      servers.map(({ host, port, weight }) => ({ host, port, weight })),
-      rule,
-    )
-  const arcs = ringOf(before).diff(ringOf(after))
-  const gaining = new Set(arcs.map(arc => formatAddress({ host: arc.after.host, port: arc.after.port })))
-  return after.filter(server => gaining.has(formatAddress(server))).map(server => server.number)
+/** The change that must be over before this one may start. A node that is given up may be what the others wait for. */
+function inTheWay(topology: Topology, change: Change): Change | undefined {
+  if (change.givenUp) return undefined
+  const isReturning = ({ kind, node }: Change) => kind === 'back' && !nodeOf(topology, node)?.away
+  return runningChange(topology) ?? runningChanges(topology).find(isReturning)
 }
 
-function finishRunning(topology: Topology): Topology | null {
-  const running = runningChange(topology)
-  if (!running) return null
-  assert(running.epoch === topology.epoch, 'the running change made the newest generation')
-  const settled = new Set(running.settled ?? [])
-  if (!(running.takers ?? []).every(taker => settled.has(taker))) return null
-  return done(topology, [running], topology.generations.slice(-1))
-}
-
-/** The changes are done; nodes are what the newest ring says they are. */
-function done(topology: Topology, finished: Change[], generations: Generation[]): Topology {
-  const ids = new Set(finished.map(change => change.id))
-  const inRing = new Map(generations.at(-1)?.servers.map(server => [server.number, server.weight]))
-  const drained = new Set(finished.filter(change => change.kind === 'drain').map(change => change.node))
-  const settle = (node: TierNode): TierNode => {
-    const weight = inRing.get(node.number)
-    if (weight !== undefined) return { ...node, weight, state: node.state === 'joining' ? 'up' : node.state }
-    return drained.has(node.id) ? { ...node, weight: 0, state: 'gone' } : node
-  }
-  return {
-    ...topology,
-    generations,
-    nodes: topology.nodes.map(settle),
-    changes: boundedChanges(
-      topology.changes.map(change => (ids.has(change.id) ? { ...change, state: 'done' as const } : change)),
-    ),
-  }
+/** Somebody must be there to act. */
+function hasActor(topology: Topology, servers: Servers): boolean {
+  const away = currentGeneration(topology)?.away ?? []
+  return servers.some(server => !away.includes(server.number))
 }
 
 /** The first queued change that can run now. One that cannot (its node is not there) lets the others go first. */
 function startNext(topology: Topology, live: Live): Topology | null {
-  if (runningChange(topology)) return null
   const queued = topology.changes.filter(change => change.state === 'queued')
   if (topology.epoch === 0) return firstRing(topology, queued, live)
   for (const change of queued) {
+    if (inTheWay(topology, change)) continue
     const before = currentGeneration(topology)?.servers ?? []
     const after = serversAfter(topology, change)
-    if (sameServers(before, after)) return done(topology, [change], topology.generations)
-    if (after.length === 0 || missingNode(topology, after, live) !== null || topology.epoch >= EPOCH_MAX) continue
-    return started(topology, change, before, after)
+    if (sameServers(before, after) && !change.givenUp) return finished(topology, [change])
+    if (!hasActor(topology, after) || topology.epoch >= EPOCH_MAX) continue
+    if (!change.givenUp && topology.generations.length >= UNRETIRED_MAX) continue
+    if (!change.givenUp && missingNode(topology, after, live) !== null) continue
+    return started(topology, change, after)
   }
   return null
 }
@@ -123,29 +119,47 @@ function firstRing(topology: Topology, queued: Change[], live: Live): Topology |
   const changes = topology.changes.map(change =>
     ids.has(change.id) ? { ...change, epoch: 1, takers: [], settled: [] } : change,
   )
-  return done({ ...topology, epoch: 1, changes }, entering, [{ epoch: 1, servers, away: [] }])
+  return finished({ ...topology, epoch: 1, changes, generations: [{ epoch: 1, servers, away: [] }] }, entering)
 }
 
-function started(topology: Topology, change: Change, before: Servers, after: Servers): Topology {
+function started(topology: Topology, change: Change, servers: Servers): Topology {
   const epoch = topology.epoch + 1
+  const { number } = nodeOf(topology, change.node)!
+  const before = currentGeneration(topology) ?? { epoch: 0, servers: [], away: [] }
+  const after = nextGeneration(topology, epoch, servers, change.givenUp ? number : null)
   const running: Change = {
     ...change,
     state: 'running',
     epoch,
-    takers: takersOf(topology, before, after),
+    takers: takersBetween(topology, before, after),
     settled: [],
   }
-  const number = nodeOf(topology, change.node)!.number
-  const weight = after.find(server => server.number === number)?.weight ?? 0
-  const wasIn = before.some(server => server.number === number)
-  const state = (node: TierNode): NodeState => (weight === 0 ? 'draining' : wasIn ? node.state : 'joining')
-  return {
+  const weight = servers.find(server => server.number === number)?.weight ?? 0
+  const wasIn = before.servers.some(server => server.number === number)
+  const state = ({ state: was }: TierNode): NodeState => {
+    if (was === 'away' && !change.givenUp) return was
+    return weight === 0 ? 'draining' : wasIn ? was : 'joining'
+  }
+  const changed = (node: TierNode): TierNode => {
+    const next = { ...node, weight, state: state(node) }
+    return change.givenUp ? nextSession(next) : next
+  }
+  const next: Topology = {
     ...topology,
     epoch,
-    generations: [...topology.generations, { epoch, servers: after, away: [] }],
-    nodes: topology.nodes.map(node => (node.number === number ? { ...node, weight, state: state(node) } : node)),
+    generations: [...topology.generations, after],
+    nodes: topology.nodes.map(node => (node.number === number ? changed(node) : node)),
     changes: topology.changes.map(one => (one.id === change.id ? running : one)),
   }
+  return change.givenUp ? nextSerial(next) : next
+}
+
+/** Who is away stays away as long as an older ring needs it; `givenUp` is not waited for any more. */
+function nextGeneration(topology: Topology, epoch: number, servers: Servers, givenUp: number | null): Generation {
+  const { away, lost = [] } = currentGeneration(topology) ?? { away: [] }
+  const gone = [...lost, ...(givenUp === null ? [] : [givenUp])].filter(number => inSomeRing(topology, number))
+  const after: Generation = { epoch, servers, away: away.filter(number => number !== givenUp) }
+  return gone.length === 0 ? after : { ...after, lost: gone }
 }
 
 function applied(servers: Servers, topology: Topology, change: Change): Servers {
@@ -164,10 +178,10 @@ function sameServers(one: Servers, other: Servers): boolean {
   return JSON.stringify(one) === JSON.stringify(other)
 }
 
-/** Id of a node of the old or the new ring that is not alive: its keys could neither be taken nor given. */
+/** Id of a node of the old or the new ring that is neither alive nor declared away: its keys could neither be taken nor given. */
 function missingNode(topology: Topology, after: Servers, live: Live): string | null {
   const numbers = new Set([...(currentGeneration(topology)?.servers ?? []), ...after].map(server => server.number))
-  return topology.nodes.find(node => numbers.has(node.number) && !live.has(node.id))?.id ?? null
+  return topology.nodes.find(node => numbers.has(node.number) && !node.away && !live.has(node.id))?.id ?? null
 }
 
 /** Nodes that left and stopped are remembered only as long as there is room; the newest number stays, as numbers are never reused. */

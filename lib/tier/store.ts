@@ -17,6 +17,8 @@ export interface Versioned {
 export interface NodeStatus {
   incarnation: string
   epoch: number
+  /** Grows with every renewal of an incarnation: the heartbeat (detector.ts). */
+  beat?: number
   progress?: MigrationProgress[]
 }
 

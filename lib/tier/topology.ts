@@ -1,10 +1,12 @@
 /**
  * The topology document: everything a tier has agreed on, as plain JSON. One writer at a time by compare-and-set
- * (see store.ts); every change of the ring is made by the controller (controller.ts), one at a time.
+ * (see store.ts); every change of the ring is made by the controller (controller.ts), one at a time; outages and returns of
+ * nodes (absence.ts) make generations of their own beside it.
  *
  *   wishes (changes: queued) --controller--> a new generation (changes: running) --all takers settled--> retired (changes: done)
  */
 import { type Dialect, POINTS_MAX } from '../ketama/index.js'
+import type { Fencing } from './fencing.js'
 
 export type NodeState = 'joining' | 'up' | 'away' | 'returning' | 'draining' | 'gone'
 
@@ -23,20 +25,30 @@ export interface TierNode {
   /** Drawn by the node at every start; decimal. */
   incarnation: string
   state: NodeState
+  /** What the node is vouched for as (fencing.ts); 0 when it is not there. */
+  session?: number
+  /** The node has said that it acts by a lease alone, in the period of fencing that began with this term. Only then can it be declared away. */
+  fenced?: number
+  /** It is suspected: voters promise not to vouch for its session any more. `since` in Unix seconds. */
+  declaring?: { since: number; reason: string }
+  /** It is away since a generation; `since` in Unix seconds, for people. Who stands in is computed: see standIns in actors.ts. */
+  away?: { epoch: number; since: number; reason: string }
 }
 
 /** One ring configuration. `servers` in the order that decides ties; only nodes of weight > 0. */
 export interface Generation {
   epoch: number
   servers: { number: number; host: string; port: number; weight: number }[]
-  /** Numbers of nodes declared away (none before the issue that brings absence). */
+  /** Numbers of nodes declared away. They may have left `servers`, and be needed for an older generation still. */
   away: number[]
+  /** Numbers of nodes that were given up while they were away: what only they knew is lost, and nobody waits for it. */
+  lost?: number[]
 }
 
 export interface Change {
   /** 1, 2, 3 ... in the order asked. */
   id: number
-  kind: 'join' | 'drain' | 'reweight'
+  kind: 'join' | 'drain' | 'reweight' | 'away' | 'back'
   node: string
   weight: number
   state: 'queued' | 'running' | 'done'
@@ -45,6 +57,8 @@ export interface Change {
   /** Numbers of the nodes that gain arcs by it, and those of them that have taken everything. */
   takers?: number[]
   settled?: number[]
+  /** A drain of a node that is away: its memory is abandoned. */
+  givenUp?: boolean
 }
 
 export interface Topology {
@@ -59,6 +73,8 @@ export interface Topology {
   generations: Generation[]
   /** The last 100 changes and all unfinished ones. */
   changes: Change[]
+  /** Not there, or not active: nothing is fenced, and no node can be declared away. */
+  fencing?: Fencing
 }
 
 /** Bounds of a document; what is over them is refused with a sentence or, for finished changes, forgotten. */
@@ -90,8 +106,18 @@ export function currentGeneration(topology: Topology): Generation | undefined {
   return topology.generations.at(-1)
 }
 
+/** Changes of the ring, one of which runs at a time. */
+export function isRingChange({ kind }: Pick<Change, 'kind'>): boolean {
+  return kind !== 'away' && kind !== 'back'
+}
+
+/** The change of the ring that is running; outages and returns go on beside it. */
 export function runningChange(topology: Topology): Change | undefined {
-  return topology.changes.find(change => change.state === 'running')
+  return topology.changes.find(change => change.state === 'running' && isRingChange(change) && !change.givenUp)
+}
+
+export function runningChanges(topology: Topology): Change[] {
+  return topology.changes.filter(change => change.state === 'running')
 }
 
 /** Changes of a node that are not done, in the order asked. */
@@ -111,7 +137,7 @@ export function inSomeRing(topology: Topology, number: number): boolean {
 
 /** The whole tier has settled: at most one generation is left, and no change is on its way. */
 export function isSettled(topology: Topology): boolean {
-  return topology.generations.length <= 1 && runningChange(topology) === undefined
+  return topology.generations.length <= 1 && runningChanges(topology).length === 0
 }
 
 /** Unfinished changes stay; of the finished ones the newest, so that the document does not grow with the tier's age. */

@@ -3,9 +3,11 @@
  * Pure: each gives the next document, nothing to do, or one sentence that says why not. The controller does the rest.
  */
 import { serversInTheEnd } from './controller.js'
+import { fencingOf } from './fencing.js'
 import { formatAddress } from './store.js'
 import {
   type Change,
+  currentGeneration,
   inSomeRing,
   NODE_NUMBER_MAX,
   NODES_MAX,
@@ -50,7 +52,9 @@ export function withNode(topology: Topology, self: Registration): Outcome<{ numb
   const busy =
     known !== undefined && (ringWeight(topology, number) > 0 || unfinishedChanges(topology, self.id).length > 0)
   const { id, host, port, peerHost, peerPort, dataPort, incarnation } = self
-  const reached = { id, number, host, port, peerHost, peerPort, dataPort, incarnation }
+  // Promises about a node's sessions outlive its stay in the ring.
+  const session = known?.session === undefined ? {} : { session: known.session }
+  const reached = { id, number, host, port, peerHost, peerPort, dataPort, incarnation, ...session }
   const node: TierNode = busy
     ? { ...known, ...reached }
     : { ...reached, weight: entering ? self.weight : 0, state: entering ? 'joining' : 'up' }
@@ -89,8 +93,27 @@ export function idSentence(id: string): string {
   return `node id "${id}" must be 1 to 64 letters, digits, dots, dashes or underscores`
 }
 
-export function withDrain(topology: Topology, id: string): Outcome<{ change: number }> {
-  return withWish(topology, id, 0)
+/** Of a node that is away: it is given up, and whatever only its memory knows is lost. */
+export function withDrain(topology: Topology, id: string): Outcome<{ change: number; givesUp?: boolean }> {
+  const node = nodeOf(topology, id)
+  return node?.away ? withoutAbsent(topology, node) : withWish(topology, id, 0)
+}
+
+/** Also when it was being drained already: as long as it is away that can not end. */
+function withoutAbsent(topology: Topology, node: TierNode): Outcome<{ change: number; givesUp: boolean }> {
+  const { servers, away } = currentGeneration(topology)!
+  const asked = unfinishedChanges(topology, node.id).find(change => change.givenUp)
+  if (asked)
+    return { ok: false, sentence: `node "${node.id}" is given up already (change ${asked.id} is ${asked.state})` }
+  if (servers.every(server => server.number === node.number || away.includes(server.number))) {
+    return { ok: false, sentence: `node "${node.id}" cannot be given up: no other node is there` }
+  }
+  // What else was asked of it has become pointless.
+  const changes = topology.changes.filter(change => change.node !== node.id || change.state !== 'queued')
+  const next = withChange({ ...topology, changes }, 'drain', node.id, 0, topology.changes)
+  const id = next.changes.at(-1)!.id
+  const given = next.changes.map(change => (change.id === id ? { ...change, givenUp: true } : change))
+  return { ok: true, topology: { ...next, changes: given }, change: id, givesUp: true }
 }
 
 /** Weight 0 is a drain. */
@@ -142,6 +165,13 @@ function sameWish(change: Change, weight: number): boolean {
   return weight === 0 ? change.kind === 'drain' : change.kind !== 'drain' && change.weight === weight
 }
 
+/** The node acts by a lease alone, in the period of fencing that began with this term. Nothing to write when it is known. */
+export function withFenced(topology: Topology, id: string, since: number): Topology | null {
+  const node = nodeOf(topology, id)
+  if (!node || fencingOf(topology)?.since !== since || node.fenced === since) return null
+  return { ...topology, nodes: topology.nodes.map(one => (one === node ? { ...node, fenced: since } : one)) }
+}
+
 /** A taker has everything of a generation. Nothing to write when it is known, or when the generation is history. */
 export function withSettled(topology: Topology, number: number, epoch: number): Topology | null {
   const running = topology.changes.find(change => change.state === 'running' && change.epoch === epoch)
@@ -150,8 +180,14 @@ export function withSettled(topology: Topology, number: number, epoch: number): 
   return { ...topology, changes: topology.changes.map(change => (change === running ? changed : change)) }
 }
 
-function withChange(topology: Topology, kind: Change['kind'], node: string, weight: number): Topology {
+function withChange(
+  topology: Topology,
+  kind: Change['kind'],
+  node: string,
+  weight: number,
+  all = topology.changes,
+): Topology {
   // Ids of forgotten changes are below those of the kept ones, as the newest are kept.
-  const id = Math.max(0, ...topology.changes.map(change => change.id)) + 1
+  const id = Math.max(0, ...all.map(change => change.id)) + 1
   return { ...topology, changes: [...topology.changes, { id, kind, node, weight, state: 'queued' }] }
 }

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { nextTopology, takersOf, whyWaiting } from '../../lib/tier/controller.js'
+import { takersBetween } from '../../lib/tier/actors.js'
+import { nextTopology, whyWaiting } from '../../lib/tier/controller.js'
 import type { NodeStatus } from '../../lib/tier/store.js'
 import {
   CHANGES_KEPT_MAX,
@@ -225,7 +226,7 @@ t.test('any order of wishes ends settled, with what was asked for, and never ski
         const running = runningChange(tier)
         if (running && tier.generations.length > 1) {
           const [old, now] = tier.generations.slice(-2)
-          t.equal(JSON.stringify(takersOf(tier, old!.servers, now!.servers)), JSON.stringify(running.takers))
+          t.equal(JSON.stringify(takersBetween(tier, old!, now!)), JSON.stringify(running.takers))
         }
       }
       const end = settledBy(tier, alive(...ids))

@@ -26,7 +26,7 @@ const ROUTE_STRIDE: u32 = 12
 const ROUTE_SLOTS: u32 = 13
 const ROUTE_POINTS_MAX: u32 = 14
 const HASH: u32 = 15
-const HASH_MASK: u32 = 16
+const BUCKETS_MAX: u32 = 16
 const PAGES: u32 = 17
 const PAGE_SIZE: u32 = 18
 const PAGE_LIMIT: u32 = 19
@@ -46,21 +46,35 @@ export const CURRENT_ROUTE: u32 = CONTROL + 448
 export const PAGE_LOCK: u32 = CONTROL + 512
 export const PAGES_USED: u32 = CONTROL + 516
 
+// The hash table (table.ts): buckets in use, and how many it is growing to.
+export const BUCKETS: u32 = CONTROL + 2048
+export const BUCKETS_WANTED: u32 = CONTROL + 2052
+// What the LRU lists obey (lru.ts); the host writes these words at any time.
+export const SEGMENTED: u32 = CONTROL + 2112
+export const HOT_PERCENT: u32 = CONTROL + 2116
+export const WARM_PERCENT: u32 = CONTROL + 2120
+/** Seconds; -1: no TEMP list. */
+export const TEMPORARY_TTL: u32 = CONTROL + 2124
+export const HOT_FACTOR: u32 = CONTROL + 2128
+export const WARM_FACTOR: u32 = CONTROL + 2136
+// What the host has for itself up to 2303 (lib/engine/housekeeping.ts). What one crawl of a list found (crawler.ts).
+export const CRAWLED: u32 = CONTROL + 2304
+
 // What is written down for watchers and by prefix (log.ts, prefixes.ts). Two words that the host wrote, then state.
-const LOG_SIZE: u32 = CONTROL + 2048
-const PREFIX_AREA: u32 = CONTROL + 2052
+const LOG_SIZE: u32 = CONTROL + 3072
+const PREFIX_AREA: u32 = CONTROL + 3076
 /** Bits of the streams that somebody wants; 0: nothing is written down. */
-export const LOG_STREAMS: u32 = CONTROL + 2112
+export const LOG_STREAMS: u32 = CONTROL + 3136
 /** Number of the newest log entry of all threads, 64 bits. */
-export const LOG_NUMBER: u32 = CONTROL + 2176
-export const PREFIX_LOCK: u32 = CONTROL + 2240
-export const PREFIX_END: u32 = CONTROL + 2244
-export const PREFIX_DELIMITER: u32 = CONTROL + 2248
+export const LOG_NUMBER: u32 = CONTROL + 3200
+export const PREFIX_LOCK: u32 = CONTROL + 3264
+export const PREFIX_END: u32 = CONTROL + 3268
+export const PREFIX_DELIMITER: u32 = CONTROL + 3272
 /** debugtime: seconds by which the clock was moved, and the second at which it stands still (0: it goes). */
-export const CLOCK_SHIFT: u32 = CONTROL + 2304
-export const CLOCK_STOPPED: u32 = CONTROL + 2308
+export const CLOCK_SHIFT: u32 = CONTROL + 3328
+export const CLOCK_STOPPED: u32 = CONTROL + 3332
 /** How much the host says on its log, 0 to 3 (PROTOCOL D3, verbosity). */
-export const VERBOSITY: u32 = CONTROL + 2312
+export const VERBOSITY: u32 = CONTROL + 3336
 
 // Within a thread's area.
 const TURN_COUNTER: u32 = 0
@@ -101,7 +115,8 @@ export let routeStride: u32 = 0
 export let routeSlots: u32 = 0
 export let routePointsMax: u32 = 0
 export let hashTable: u32 = 0
-export let hashMask: u32 = 0
+/** The table's size when it has grown as far as it can. */
+export let bucketsMax: u32 = 0
 export let pages: u32 = 0
 export let pageSize: u32 = 0
 export let pageLimit: u32 = 0
@@ -145,7 +160,7 @@ export function attachLayout(thread: u32): void {
   routeSlots = word(ROUTE_SLOTS)
   routePointsMax = word(ROUTE_POINTS_MAX)
   hashTable = word(HASH)
-  hashMask = word(HASH_MASK)
+  bucketsMax = word(BUCKETS_MAX)
   pages = word(PAGES)
   pageSize = word(PAGE_SIZE)
   pageLimit = word(PAGE_LIMIT)
