@@ -103,7 +103,7 @@ t.test('two threads: numbers of all, each thread in order; a full log drops and 
   for (let round = 0; round < 800; round++) {
     const asked: string[] = []
     for (let i = Math.floor(next() * 60); i > 0; i--) {
-      const key = `${round}-${i}-`.padEnd(5 + Math.floor(next() * 600), 'k')
+      const key = `${round}-${i}-`.padEnd(5 + Math.floor(next() * 240), 'k')
       ;(i % 2 ? driver : other).send(`get ${key}\r\n`)
       asked.push(key)
     }
