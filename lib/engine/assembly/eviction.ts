@@ -29,6 +29,12 @@ const BUSY_MAX: u32 = 8
 const NOTHING: u32 = 0
 const MOVED: u32 = 1
 
+/** The chunk of what lies dead at the end of COLD, or 0. Runs under the class's lock. */
+export function reclaimTail(index: u32): u32 {
+  const pulled = pull(index, COLD, false, 0, 0)
+  return pulled > MOVED ? pulled : 0
+}
+
 /**
  * A chunk of this class from the tail of a list, or 0: COLD's tail goes, and is filled from HOT, at last from WARM. TEMP
  * gives what has expired. Runs under the class's lock.
