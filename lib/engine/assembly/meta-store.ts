@@ -120,7 +120,7 @@ export function commitMeta(address: u32): bool {
     kept = keepAs(address, false)
     outcome = HD
   } else if (found && verb == ADD) refresh(itemAt(found))
-  if (watched(MUTATIONS)) noteItem(address, statusOf(outcome), verb)
+  if (watched(MUTATIONS)) noteItem(outcome == HD ? found : address, statusOf(outcome), verb)
   if (!(quiet && outcome == HD)) answer(outcome, item.bytes)
   close()
   if (!kept) free(address)

@@ -188,7 +188,8 @@ function commit(address: u32): bool {
     status = STORE_NOT_STORED
     reply('NOT_STORED')
   }
-  if (watched(MUTATIONS)) noteItem(address, status, verb)
+  // What is there now: of append and prepend not what was sent, but all of it.
+  if (watched(MUTATIONS)) noteItem(status == STORE_STORED ? found : address, status, verb)
   close()
   if (!kept) free(address)
   return true
