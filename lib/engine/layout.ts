@@ -2,7 +2,7 @@
  * The arena's addresses, computed once from the options and written where lib/engine/assembly/layout.ts reads them.
  * Every number here has its counterpart there; knows nothing of items, keys or requests.
  *
- *   64 KiB | control block | locks | slab classes | thread areas | route slots | hash table | slab pages
+ *   64 KiB | control block | locks | slab classes | thread areas | route slots | prefixes | hash table | slab pages
  *
  * Nothing is zeroed that is not used yet: a page of memory costs something from the first item in it.
  */
@@ -35,6 +35,21 @@ const ITEM_SIZE_MIN = 1024
 const ITEM_SIZE_MAX = 1 << 30
 const ADDRESSABLE = 2 ** 32
 const VERSION_TEXT_MAX = 64
+/** In the control block: the words about logs and prefixes (lib/engine/assembly/layout.ts). */
+const LOG_WORDS = CONTROL + 3072
+export const LOG_HEAD = 64
+/** From LOG_WORDS on. */
+export const CONTROL_WORDS = {
+  streams: 64,
+  logNumber: 128,
+  prefixDelimiter: 200,
+  clockShift: 256,
+  clockStopped: 260,
+  verbosity: 264,
+} as const
+export const controlWord = (name: keyof typeof CONTROL_WORDS): number => LOG_WORDS + CONTROL_WORDS[name]
+/** Prefixes with their figures; when it is full, new prefixes are not counted. */
+const PREFIX_BYTES = 4 << 20
 
 export interface Layout {
   /** The words of the control block that the engine reads, by number. */
@@ -47,6 +62,9 @@ export interface Layout {
   routes: number
   routeStride: number
   routePoints: number
+  /** Of one thread's log, behind its head: a power of two. */
+  logBytes: number
+  prefixes: number
   hash: number
   /** Of the table as it begins, and as far as it can grow. */
   buckets: number
@@ -60,7 +78,7 @@ const align = (value: number, to: number) => Math.ceil(value / to) * to
 export function fullOptions(options: EngineOptions): Required<EngineOptions> {
   return {
     ...{ itemSizeMax: MEGABYTE, growthFactor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flushEnabled: true },
-    ...{ routePointsMax: 1 << 18, hashPower: 16 },
+    ...{ routePointsMax: 1 << 18, hashPower: 16, logBytes: 65536, debug: false, prefixDelimiter: ':' },
     ...options,
   }
 }
@@ -119,18 +137,21 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const classes = locks + STRIPES * 4
   const threadAreas = classes + (CLASSES_MAX + 1) * CLASS_STRIDE
   const txBytes = align(itemSizeMax + AREA_SLACK, 4096)
-  const threadStride = THREAD_HEAD + RX_BYTES + 2 * txBytes
+  const logBytes = 2 ** Math.min(24, Math.max(12, Math.ceil(Math.log2(options.logBytes))))
+  const threadStride = align(THREAD_HEAD + RX_BYTES + 2 * txBytes + LOG_HEAD + logBytes, 4096)
   const routes = threadAreas + threads * threadStride
   const routePoints = 64 + align(threads, 16) * 4
   const routeStride = align(routePoints + routePointsMax * 11, 64)
-  const hash = align(routes + ROUTE_SLOTS * routeStride, 4096)
+  const prefixes = align(routes + ROUTE_SLOTS * routeStride, 4096)
+  const hash = prefixes + PREFIX_BYTES
   const pages = hash + bucketsMax * 4
   const end = align(pages + pagesMax * PAGE_SIZE + 65536, 65536)
   if (end > ADDRESSABLE) {
     const more = `run more nodes on this machine, for instance ${Math.ceil(memoryLimitMb / 2048)} with -m 2048`
     throw new Error(`-m ${memoryLimitMb} does not fit in one node, which can address 4 GiB in all: ${more}`)
   }
-  const switches = (options.evictions ? 1 : 0) | (options.cas ? 2 : 0) | (options.flushEnabled ? 4 : 0)
+  const switches =
+    (options.evictions ? 1 : 0) | (options.cas ? 2 : 0) | (options.flushEnabled ? 4 : 0) | (options.debug ? 8 : 0)
   const words = [
     ...[1, threads, STRIPES - 1, locks, classes, chunkSizes.length, threadAreas, threadStride],
     ...[RX_BYTES, txBytes, txBytes, routes, routeStride, ROUTE_SLOTS, routePointsMax, hash, bucketsMax],
@@ -138,7 +159,7 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   ]
   return {
     ...{ words, chunkSizes, classes, threadAreas, threadStride, txBytes, routes, routeStride, routePoints },
-    ...{ hash, buckets, bucketsMax, wasmPages: end / 65536 },
+    ...{ logBytes, prefixes, hash, buckets, bucketsMax, wasmPages: end / 65536 },
   }
 }
 
@@ -151,14 +172,17 @@ export function initialise(memory: WebAssembly.Memory, options: Required<EngineO
     for (let thread = 0; thread <= options.threads; thread++) {
       const area = layout.threadAreas + thread * layout.threadStride
       bytes.fill(0, area, area + THREAD_HEAD)
+      bytes.fill(0, threadArea(layout, thread).log, threadArea(layout, thread).log + LOG_HEAD)
     }
     for (let slot = 0; slot < ROUTE_SLOTS; slot++) {
       const start = layout.routes + slot * layout.routeStride
       bytes.fill(0, start, start + layout.routePoints)
     }
-    bytes.fill(0, layout.hash, layout.hash + layout.bucketsMax * 4)
+    bytes.fill(0, layout.prefixes, layout.hash + layout.bucketsMax * 4)
   }
   new Uint32Array(memory.buffer, CONTROL, layout.words.length).set(layout.words)
+  new Uint32Array(memory.buffer, LOG_WORDS, 2).set([layout.logBytes, layout.prefixes])
+  new Uint32Array(memory.buffer, controlWord('prefixDelimiter'), 1)[0] = options.prefixDelimiter.charCodeAt(0)
   bytes.set(Buffer.from(options.versionText, 'latin1'), CONTROL + 96)
   new Uint32Array(memory.buffer, CONTROL + BUCKETS, 2).fill(layout.buckets)
   initialiseLru(memory)
@@ -172,5 +196,6 @@ export function initialise(memory: WebAssembly.Memory, options: Required<EngineO
 export function threadArea(layout: Layout, thread: number) {
   const base = layout.threadAreas + thread * layout.threadStride
   const rx = base + THREAD_HEAD
-  return { base, rx, tx: rx + RX_BYTES, scratch: rx + RX_BYTES + layout.txBytes }
+  const tx = rx + RX_BYTES
+  return { base, rx, tx, scratch: tx + layout.txBytes, log: tx + 2 * layout.txBytes }
 }

@@ -2,7 +2,7 @@
  * What the host may call (lib/engine/engine.ts is its only caller). One instance a thread, all over one shared memory.
  */
 import { attachLayout, FLUSH_AT, FLUSHED_VERSION, VERSION_COUNTER } from './layout'
-import { flushVersion, observeVersion, setNow } from './clock'
+import { flushVersion, now, observeVersion, setNow } from './clock'
 import { free } from './slab'
 
 export { runRequests as run, runFinish as finish } from './machine'
@@ -10,6 +10,8 @@ export {
   collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, peek, pointOf, renew, routeOf, sweepTombstones
 } from './handoff'
 export { findFreeSlot, switchTo } from './route'
+export { noteText } from './log'
+export { clearPrefixes, lockPrefixes, unlockPrefixes } from './prefixes'
 export { juggle } from './eviction'
 export { beginCrawl, crawl, endCrawl } from './crawler'
 export { cachedump, dump } from './dump'
@@ -18,6 +20,10 @@ export { setNow, observeVersion as observe, flushVersion as flush }
 
 export function attach(thread: u32): void {
   attachLayout(thread)
+}
+
+export function time(): u32 {
+  return now
 }
 
 /** The connection of a value that was being received is gone. */

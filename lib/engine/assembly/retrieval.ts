@@ -3,7 +3,8 @@
  * values do not fit in tx goes on in a later run at the key where it stopped.
  */
 import { casEnabled } from './layout'
-import { bump, close, found, open } from './keys'
+import { bump, close, found, openUnseen, show } from './keys'
+import { countByPrefix, GET, HIT } from './prefixes'
 import { casOf, itemAt, keyOf, valueOf } from './item'
 import { hasRoom, out, putByte, putNumber, reply, advance, rollBack } from './reply'
 import { currentSlot } from './route'
@@ -75,7 +76,7 @@ function serve(
   const before = out
   let at = from
   while (nextToken(at, end)) {
-    if (!open(start, length)) {
+    if (!openUnseen(start, length)) {
       // The route changed since the line was checked: nothing of what this turn wrote for it counts.
       rollBack(before)
       if (several) return multi(line, keys, next, from)
@@ -83,6 +84,8 @@ function serve(
       return refuse(start, length)
     }
     if (!found) {
+      show()
+      countByPrefix(start, length, GET)
       close()
       count(touches ? CMD_TOUCH : CMD_GET)
       count(touches ? TOUCH_MISSES : GET_MISSES)
@@ -92,6 +95,8 @@ function serve(
         setResume(AT_KEY, start - line)
         return FULL
       }
+      show()
+      countByPrefix(start, length, HIT)
       putValue(withCas)
       if (touches) itemAt(found).exptime = exptime
       if (touches) countAt(itemAt(found), AT_TOUCH)
@@ -118,7 +123,7 @@ function bad(next: u32): u32 {
 function allOurs(keys: u32, end: u32): bool {
   let at = keys
   while (nextToken(at, end)) {
-    if (!open(start, length)) return false
+    if (!openUnseen(start, length)) return false
     close()
     at = start + length
   }
