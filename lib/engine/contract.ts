@@ -30,6 +30,8 @@ export interface EngineOptions {
   versionText: string
   /** Capacity of a route slot in points (all nodes, all unretired generations). Default 1 << 18. */
   routePointsMax?: number
+  /** -o hashpower: log2 of the buckets that the hash table begins with. Default 16. */
+  hashPower?: number
 }
 
 /** Structured-cloneable: goes to workers as workerData. */
@@ -105,6 +107,82 @@ export interface ClassStats {
   counters: Map<string, bigint>
   /** evicted, mem_requested, moves_to_cold ... */
   figures: Map<string, bigint>
+}
+
+/** How the LRU lists are kept (PROTOCOL D15). Shared by all threads; in force at once. */
+export interface LruSettings {
+  /** Somebody visits the lists in the background. */
+  maintainer: boolean
+  /** False: one list a class, as `lru mode flat`. */
+  segmented: boolean
+  /** Shares of HOT and WARM in a class's bytes. */
+  hotPercent: number
+  warmPercent: number
+  /** Most age of their tails, as a factor of the age of COLD's. */
+  hotFactor: number
+  warmFactor: number
+  /** Items that live no longer, in seconds, begin in TEMP; null: there is no such list. */
+  temporaryTtl: number | null
+  /** `lru_crawler enable`: crawls and dumps may begin. */
+  crawler: boolean
+  /** Pause between two slices of a crawl, in microseconds, and how many items of a list it looks at; 0: all. */
+  crawlerSleepUs: number
+  crawlerTocrawl: number
+}
+
+/** What one crawl of a list found there alive, and what it freed. */
+export interface Crawled {
+  seen: number
+  withoutExptime: number
+  reclaimed: number
+  /** How many expire in minute 0, 1 ... 59 from now. */
+  minutes: number[]
+}
+
+export type DumpKind = 'metadump' | 'mgdump' | 'sizes'
+
+/** Place in a walk over the whole store. */
+export interface DumpPlace {
+  /** Of the table when the walk began. */
+  readonly buckets: number
+  cursor: number
+}
+
+/** Who has the crawler: one at a time of a whole process. */
+export type CrawlerUse = 'idle' | 'crawl' | 'dump'
+
+/** What one node keeps, beside requests. Slices are bounded: well under a millisecond each. */
+export interface HousekeepingApi {
+  lru(): LruSettings
+  tune(changes: Partial<LruSettings>): void
+  /** The control thread's: one visit of a class's lists. How many items were freed or moved. */
+  juggle(slabClass: number): number
+  /** Items in a list (0 HOT, 1 WARM, 2 COLD, 3 TEMP) of a class. */
+  listCount(slabClass: number, list: number): number
+
+  /** The control thread's: one step of the hash table's growth, which begins when there are 1.5 items a bucket. True: more to do. */
+  grow(): boolean
+  /** Items ever stored: while it stands still nothing grows. */
+  stored(): bigint
+  /** Of the buckets that there are, or will be when the growth that goes on is done. */
+  hashPower(): number
+  isGrowing(): boolean
+
+  crawlerUse(): CrawlerUse
+  /** False: somebody has the crawler already; that this was asked for at `unixSeconds` is remembered. */
+  claimCrawler(use: 'crawl' | 'dump', unixSeconds: number): boolean
+  releaseCrawler(): void
+  /** When somebody last asked in vain, Unix seconds; 0: never. */
+  crawlerRefusedAt(): number
+  /** The control thread's, holding the claim: begins with a list; goes on for so many items, false at its end. */
+  beginCrawl(slabClass: number, list: number): void
+  crawl(slabClass: number, items: number): boolean
+  endCrawl(slabClass: number): Crawled
+
+  beginDump(): DumpPlace
+  /** The next part of lines (metadump, mgdump) or sizes (u32 each) of the classes in `classes` (a bit each); null at the end. May be empty. */
+  dump(kind: DumpKind, classes: bigint, place: DumpPlace): Buffer | null
+  cachedump(slabClass: number, limit: number): Buffer
 }
 
 export interface Range {
@@ -208,7 +286,7 @@ export interface EngineApi {
   keys(before: number, cursor: number, buckets: number): { keys: { key: Uint8Array; mark: number }[]; cursor: number }
   /** Frees tombstones of settled arcs; same walking rule as collect. Returns the cursor or -1. */
   sweepTombstones(cursor: number, buckets: number): number
-  /** Number of hash buckets, for progress. */
+  /** Number of hash buckets, for progress; it grows (housekeeping.ts). */
   buckets(): number
 
   // --- versions: (epoch 20 bits, counter 44 bits), also the items' cas unique. Any thread.
@@ -219,6 +297,8 @@ export interface EngineApi {
   flush(version: bigint): void
   /** flush_all with a delay for a node alone or one member: at `unixSeconds` everything stored until then is gone. 0 cancels. */
   flushAt(unixSeconds: number): void
+  /** When a delayed flush_all is to come, Unix seconds; 0: none is. */
+  flushPendingAt(): number
 
   /** Sums over threads, memcached's names (cmd_get, get_hits, curr_items, bytes, evictions, ...) plus forwarded_* counters that the host adds. Any thread. */
   stats(): Map<string, bigint>
@@ -226,6 +306,9 @@ export interface EngineApi {
   classes(): ClassStats[]
   /** Counters go back to 0; what is there now (items, bytes, connections) is told as before. */
   resetStats(): void
+  /** What is done beside requests: lists, hash table, crawls, dumps. */
+  readonly housekeeping: HousekeepingApi
+
   /** Adds to a host-kept counter of this thread (names fixed in engine.ts: curr_connections, total_connections, bytes_read, ...). */
   count(name: string, by: number): void
 }

@@ -34,6 +34,7 @@ import type {
   Turn,
 } from './contract.js'
 import { Stop } from './contract.js'
+import { Housekeeping, type HousekeepingWasm } from './housekeeping.js'
 import { CLASS_STRIDE, computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
 import { checkRecord, recordLength } from './record.js'
 
@@ -60,6 +61,7 @@ const ENGINE_COUNTERS = [
     'evicted_unfetched',
     'evicted_active',
     'tombstones',
+    'lru_bumps_dropped',
   ],
 ]
 
@@ -68,6 +70,7 @@ const HOST_COUNTERS = [
   ...['curr_connections', 'total_connections', 'bytes_read', 'bytes_written', 'rejected_connections'],
   ...['forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused', 'conn_yields'],
   ...['hops_refused', 'requests_dropped', 'idle_kicks', 'auth_cmds', 'auth_errors'],
+  ...['lru_maintainer_juggles', 'lru_crawler_starts'],
 ]
 
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
@@ -91,6 +94,7 @@ const CLASS_COUNTERS_STRIDE = 16
 const CLASS_FIGURES = [
   ...['mem_requested', 'evicted', 'evicted_nonzero', 'evicted_time', 'outofmemory', 'reclaimed', 'expired_unfetched'],
   ...['evicted_unfetched', 'evicted_active', 'moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'],
+  ...['crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked'],
 ] as const
 const CLASS_FIGURES_AT = 96
 const LISTS_AT = 32
@@ -119,7 +123,7 @@ const Word = {
 const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no memory']
 
 /** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
-interface Wasm {
+interface Wasm extends HousekeepingWasm {
   attach(thread: number): void
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
   finish(handle: number, txStart: number, lineLength: number): number
@@ -141,6 +145,7 @@ interface Wasm {
   observe(version: bigint): void
   flush(version: bigint): void
   flushAt(seconds: number): void
+  flushPendingAt(): number
 }
 
 let compiled: WebAssembly.Module | null = null
@@ -188,6 +193,7 @@ export class Engine implements EngineApi {
   readonly tx: Range
   readonly scratch: Range
   readonly turn: Turn
+  readonly housekeeping: Housekeeping
   readonly #wasm: Wasm
   readonly #layout: Layout
   readonly #words: Uint32Array
@@ -213,6 +219,12 @@ export class Engine implements EngineApi {
     }
     this.#wasm = instanceOf(arena, thread)
     this.#wasm.attach(thread)
+    this.housekeeping = new Housekeeping({
+      ...{ arena, layout: this.#layout, wasm: this.#wasm, scratch: area.scratch },
+      written: () => this.#words[Word.written]!,
+      stored: () => this.#sum('total_items'),
+      items: () => this.#sum('curr_items') + this.#sum('tombstones'),
+    })
   }
 
   setTime(unixSeconds: number): void {
@@ -355,11 +367,11 @@ export class Engine implements EngineApi {
   }
 
   buckets(): number {
-    return this.#layout.buckets
+    return this.#wasm.bucketCount() >>> 0
   }
 
   #cursor(next: number): number {
-    return next >>> 0 >= this.#layout.buckets ? -1 : next >>> 0
+    return next >>> 0 >= this.buckets() ? -1 : next >>> 0
   }
 
   #putKey(key: Uint8Array): number {
@@ -386,7 +398,22 @@ export class Engine implements EngineApi {
     this.#wasm.flushAt(Math.max(0, Math.floor(unixSeconds)))
   }
 
+  flushPendingAt(): number {
+    return this.#wasm.flushPendingAt() >>> 0
+  }
+
   // --- figures
+
+  /** One counter of the engine's, of all threads. */
+  #sum(name: string): bigint {
+    const index = ENGINE_COUNTERS.indexOf(name)
+    let sum = 0n
+    for (let thread = 0; thread <= this.arena.options.threads; thread++) {
+      const at = threadArea(this.#layout, thread).base + COUNTERS + index * 8
+      sum += new BigInt64Array(this.arena.memory.buffer, at, 1)[0]!
+    }
+    return sum
+  }
 
   stats(): Map<string, bigint> {
     const { buffer } = this.arena.memory
@@ -415,8 +442,10 @@ export class Engine implements EngineApi {
       ...figures,
       ...HOST_COUNTERS.map((name, index): [string, bigint] => [name, BigInt(host[index]!)]),
       ['limit_maxbytes', BigInt(memoryLimitMb) * 1048576n],
-      ['hash_power_level', BigInt(Math.log2(this.#layout.buckets))],
-      ['hash_bytes', BigInt(this.#layout.buckets * 4)],
+      ['hash_power_level', BigInt(this.housekeeping.hashPower())],
+      ['hash_bytes', BigInt(this.buckets() * 4)],
+      ['hash_is_expanding', this.housekeeping.isGrowing() ? 1n : 0n],
+      ['lru_crawler_running', this.housekeeping.crawlerUse() === 'idle' ? 0n : 1n],
     ])
   }
 

@@ -7,9 +7,11 @@
  * Nothing is zeroed that is not used yet: a page of memory costs something from the first item in it.
  */
 import type { EngineOptions } from './contract.js'
+import { initialiseLru } from './lru-words.js'
 
-const CONTROL = 65536
+export const CONTROL = 65536
 const CONTROL_BYTES = 4096
+const BUCKETS = 2048
 /** Striped locks on the key's hash. */
 const STRIPES = 4096
 export const CLASS_STRIDE = 256
@@ -23,7 +25,11 @@ const ROUTE_SLOTS = 4
 const ITEM_HEADER = 48
 const MEGABYTE = 1 << 20
 const PAGE_SIZE = MEGABYTE
-const BYTES_PER_BUCKET = 128
+/** The hash table grows at this load, as memcached's (lib/engine/assembly/table.ts). */
+const ITEMS_PER_BUCKET = 1.5
+/** Never fewer buckets than stripes; more than 2^28 would be a gigabyte of them. */
+const HASH_POWER_MIN = 12
+const HASH_POWER_MAX = 28
 /** -I: PROTOCOL D2. */
 const ITEM_SIZE_MIN = 1024
 const ITEM_SIZE_MAX = 1 << 30
@@ -42,7 +48,9 @@ export interface Layout {
   routeStride: number
   routePoints: number
   hash: number
+  /** Of the table as it begins, and as far as it can grow. */
   buckets: number
+  bucketsMax: number
   /** Of the whole memory, in wasm pages. */
   wasmPages: number
 }
@@ -52,14 +60,14 @@ const align = (value: number, to: number) => Math.ceil(value / to) * to
 export function fullOptions(options: EngineOptions): Required<EngineOptions> {
   return {
     ...{ itemSizeMax: MEGABYTE, growthFactor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flushEnabled: true },
-    ...{ routePointsMax: 1 << 18 },
+    ...{ routePointsMax: 1 << 18, hashPower: 16 },
     ...options,
   }
 }
 
 /** One plain sentence for options that no arena can be made of. */
 function refuse(options: Required<EngineOptions>): string | null {
-  const { memoryLimitMb, itemSizeMax, growthFactor, chunkSizeMin, versionText } = options
+  const { memoryLimitMb, itemSizeMax, growthFactor, chunkSizeMin, versionText, hashPower } = options
   if (!Number.isInteger(memoryLimitMb) || memoryLimitMb < 1) {
     return `-m ${memoryLimitMb} is not a whole number of megabytes from 1 up`
   }
@@ -72,6 +80,9 @@ function refuse(options: Required<EngineOptions>): string | null {
   if (!(growthFactor > 1)) return `-f ${growthFactor} is not a factor above 1`
   if (!(chunkSizeMin >= 1 && chunkSizeMin <= itemSizeMax / 2)) {
     return `-n ${chunkSizeMin} is not a size between 1 byte and half of the largest item`
+  }
+  if (!(Number.isInteger(hashPower) && hashPower >= HASH_POWER_MIN && hashPower <= HASH_POWER_MAX)) {
+    return `-o hashpower=${hashPower} is not a whole number from ${HASH_POWER_MIN} to ${HASH_POWER_MAX}`
   }
   if (versionText.length > VERSION_TEXT_MAX) return `the version text "${versionText}" is longer than 64 bytes`
   return null
@@ -100,7 +111,9 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const pageLimit = (memoryLimitMb * MEGABYTE) / PAGE_SIZE
   // A class that has no page may take one beyond -m; larger chunks than a page take a run of pages each.
   const pagesMax = chunkSizes.reduce((sum, size) => sum + Math.ceil(size / PAGE_SIZE), pageLimit)
-  const buckets = 2 ** Math.ceil(Math.log2(Math.max(STRIPES, (memoryLimitMb * MEGABYTE) / BYTES_PER_BUCKET)))
+  const buckets = 2 ** options.hashPower
+  const itemsMax = (memoryLimitMb * MEGABYTE) / chunkSizes[0]!
+  const bucketsMax = Math.max(buckets, 2 ** Math.ceil(Math.log2(itemsMax / ITEMS_PER_BUCKET)))
 
   const locks = CONTROL + CONTROL_BYTES
   const classes = locks + STRIPES * 4
@@ -111,7 +124,7 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const routePoints = 64 + align(threads, 16) * 4
   const routeStride = align(routePoints + routePointsMax * 11, 64)
   const hash = align(routes + ROUTE_SLOTS * routeStride, 4096)
-  const pages = hash + buckets * 4
+  const pages = hash + bucketsMax * 4
   const end = align(pages + pagesMax * PAGE_SIZE + 65536, 65536)
   if (end > ADDRESSABLE) {
     const more = `run more nodes on this machine, for instance ${Math.ceil(memoryLimitMb / 2048)} with -m 2048`
@@ -120,12 +133,12 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const switches = (options.evictions ? 1 : 0) | (options.cas ? 2 : 0) | (options.flushEnabled ? 4 : 0)
   const words = [
     ...[1, threads, STRIPES - 1, locks, classes, chunkSizes.length, threadAreas, threadStride],
-    ...[RX_BYTES, txBytes, txBytes, routes, routeStride, ROUTE_SLOTS, routePointsMax, hash, buckets - 1],
+    ...[RX_BYTES, txBytes, txBytes, routes, routeStride, ROUTE_SLOTS, routePointsMax, hash, bucketsMax],
     ...[pages, PAGE_SIZE, pageLimit, pagesMax, itemSizeMax, switches, versionText.length],
   ]
   return {
     ...{ words, chunkSizes, classes, threadAreas, threadStride, txBytes, routes, routeStride, routePoints },
-    ...{ hash, buckets, wasmPages: end / 65536 },
+    ...{ hash, buckets, bucketsMax, wasmPages: end / 65536 },
   }
 }
 
@@ -143,10 +156,12 @@ export function initialise(memory: WebAssembly.Memory, options: Required<EngineO
       const start = layout.routes + slot * layout.routeStride
       bytes.fill(0, start, start + layout.routePoints)
     }
-    bytes.fill(0, layout.hash, layout.hash + layout.buckets * 4)
+    bytes.fill(0, layout.hash, layout.hash + layout.bucketsMax * 4)
   }
   new Uint32Array(memory.buffer, CONTROL, layout.words.length).set(layout.words)
   bytes.set(Buffer.from(options.versionText, 'latin1'), CONTROL + 96)
+  new Uint32Array(memory.buffer, CONTROL + BUCKETS, 2).fill(layout.buckets)
+  initialiseLru(memory)
   layout.chunkSizes.forEach((chunkSize, index) => {
     const slabClass = new Uint32Array(memory.buffer, layout.classes + index * CLASS_STRIDE, 8)
     slabClass[1] = chunkSize

@@ -54,8 +54,10 @@ export interface HandoffEffects {
   learned(text: string): void
   /** Our topology, for a node that asks. */
   topologyText(): string | null
-  /** flush_all with a delay: everything stored until then goes, in `delaySec` seconds. */
+  /** flush_all with a delay: everything stored until then goes, in `delaySec` seconds; 0: what was to come does not. */
   flushLater(delaySec: number): void
+  /** Seconds until such a flush that is still to come; 0: there is none. */
+  flushPendingSec(): number
 }
 
 export interface HandoffTopology {
@@ -235,10 +237,13 @@ export class Handoff {
       return true
     }
     if (message.type === 'greet') {
-      this.#effects.send(role, peer, { type: 'greeting', version: this.#store.version().toString() })
+      const version = this.#store.version().toString()
+      this.#effects.send(role, peer, { type: 'greeting', version, flushInSec: this.#effects.flushPendingSec() })
       return true
     }
     if (message.type === 'greeting') {
+      // What moves here later must not outlive a flush that everybody else was told of.
+      if (message.flushInSec > 0) this.#effects.flushLater(message.flushInSec)
       this.#catchUp.greeted(peer, BigInt(message.version))
       return true
     }
@@ -281,8 +286,9 @@ export class Handoff {
 
   #applyFlush(version: bigint, delaySec: number): void {
     this.#store.observe(version)
-    if (delaySec > 0) this.#effects.flushLater(delaySec)
-    else this.#store.flush(version)
+    // PROTOCOL D7: a later flush_all replaces one that is still to come.
+    this.#effects.flushLater(delaySec)
+    if (delaySec === 0) this.#store.flush(version)
   }
 
   /** Puts the present picture in force. When no slot is free (a thread is in the middle of a turn) the next tick tries again. */

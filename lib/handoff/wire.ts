@@ -10,7 +10,8 @@
  *            <-------------------  batch
  *   ack      ------------------->            everything up to `seq` is installed (also inside resume, take and pull)
  *
- * Either side may say: tell / topology (knowledge travels), clock / clocked / flush / flushed (flush_all of the tier).
+ * Either side may say: tell / topology (knowledge travels), clock / clocked / flush / flushed (flush_all of the tier), ask / told
+ * (stats of the tier: lib/server/gather.ts).
  *
  *   bytes: | head length u32 | head JSON | count u32 | (length u32, bytes) ... |      little endian
  */
@@ -38,18 +39,45 @@ export type Message =
   | { type: 'tell' }
   | { type: 'topology'; text: string }
   | { type: 'greet' }
-  | { type: 'greeting'; version: string }
+  /** `flushInSec`: a flush_all with a delay that is still to come at the one greeted; 0: none. */
+  | { type: 'greeting'; version: string; flushInSec: number }
   | { type: 'clock'; id: number }
   | { type: 'clocked'; id: number; version: string }
   | { type: 'flush'; id: number; version: string; delaySec: number }
   | { type: 'flushed'; id: number }
+  | { type: 'ask'; id: number; question: string }
+  | { type: 'told'; id: number; text: string }
 
 export type MessageType = Message['type']
 
-const TYPES: ReadonlySet<string> = new Set<MessageType>([
-  ...(['resume', 'handed', 'take', 'taken', 'declined', 'pull', 'batch', 'ack'] as const),
-  ...(['tell', 'topology', 'greet', 'greeting', 'clock', 'clocked', 'flush', 'flushed'] as const),
-])
+/** What the fields of a head must be: whole numbers from 0, other numbers, texts, versions, one of some words. */
+type Field = 'count' | 'number' | 'text' | 'version' | readonly string[]
+
+const FIELDS: Record<MessageType, Record<string, Field>> = {
+  resume: { source: 'text', ack: 'count' },
+  handed: { seq: 'count', generation: 'count' },
+  take: { id: 'count', generation: 'count', ack: 'count' },
+  taken: { id: 'count', seq: 'count', generation: 'count' },
+  declined: { id: 'count', reason: 'text' },
+  pull: { id: 'count', generation: 'count', ack: 'count', bytesMax: 'count' },
+  batch: {
+    ...({ id: 'count', seq: 'count', generation: 'count', fraction: 'number', lagMs: 'number' } as const),
+    state: ['more', 'wait', 'done'],
+  },
+  ack: { ack: 'count' },
+  tell: {},
+  topology: { text: 'text' },
+  greet: {},
+  greeting: { version: 'version', flushInSec: 'count' },
+  clock: { id: 'count' },
+  clocked: { id: 'count', version: 'version' },
+  flush: { id: 'count', version: 'version', delaySec: 'count' },
+  flushed: { id: 'count' },
+  ask: { id: 'count', question: 'text' },
+  told: { id: 'count', text: 'text' },
+}
+/** A version has 64 bits. */
+const VERSION = /^\d{1,20}$/
 
 export function encode(message: Message): Uint8Array {
   const { key, record, records, ...head } = message as Message & {
@@ -90,9 +118,21 @@ function readHead(bytes: Buffer): Message {
   const length = bytes.readUInt32LE(0)
   if (length > bytes.length - 8) throw new Error(`a handoff message claims a head of ${length} bytes`)
   const head: unknown = JSON.parse(bytes.toString('utf8', 4, 4 + length))
-  const type = (head as { type?: unknown } | null)?.type
-  if (typeof type !== 'string' || !TYPES.has(type)) throw new Error(`unknown handoff message ${String(type)}`)
+  const fields = (head ?? {}) as Record<string, unknown>
+  const type = String(fields.type)
+  if (!Object.hasOwn(FIELDS, type)) throw new Error(`unknown handoff message ${type}`)
+  for (const [name, field] of Object.entries(FIELDS[type as MessageType])) {
+    if (!isField(fields[name], field)) throw new Error(`a handoff message ${type} has a ${name} that is none`)
+  }
   return head as Message
+}
+
+function isField(value: unknown, field: Field): boolean {
+  if (field === 'count') return Number.isSafeInteger(value) && (value as number) >= 0
+  if (field === 'number') return typeof value === 'number'
+  if (typeof value !== 'string') return false
+  if (field === 'version') return VERSION.test(value)
+  return field === 'text' || field.includes(value)
 }
 
 function readParts(bytes: Buffer, start: number): Uint8Array[] {

@@ -17,10 +17,12 @@ import { Stop, type Turn } from '../engine/contract.js'
 import type { Connection, ConnectionHandler, Timer } from '../transport/loop.js'
 import type { DataPlane } from './data-plane.js'
 import { InputBuffer } from './input-buffer.js'
-import { type Request, shapeOf } from './request.js'
+import { type ReplyStream, type Request, shapeOf } from './request.js'
 
 interface Pending extends Request {
   reply: Buffer | null
+  /** It is being answered in parts; `reply` comes with the last one. */
+  stream: ReplyStream | null
 }
 
 /** Requests and bytes of one connection that may be at other nodes at once; more are not read until some are answered. */
@@ -39,11 +41,13 @@ const LINE_MAX = 2048
 /** Replies that go out together are joined up to this size: one system call instead of many. */
 const JOINED_BYTES_MAX = 65_536
 const LF = 0x0a
+const EMPTY = Buffer.alloc(0)
 
 export class ClientConnection implements ConnectionHandler {
   readonly #plane: DataPlane
   readonly #connection: Connection
   readonly #onGone: () => void
+  readonly #takesParts: boolean
   readonly #kept = new InputBuffer()
   /** What is kept is the start of a line: wait for more of it. */
   #incomplete = false
@@ -69,7 +73,9 @@ export class ClientConnection implements ConnectionHandler {
   #turnTimer: Timer | null = null
   #seenAt: number
 
-  constructor(plane: DataPlane, connection: Connection, onGone: () => void) {
+  /** `takesParts`: an answer without end may be sent as the client takes it. */
+  constructor(plane: DataPlane, connection: Connection, onGone: () => void, takesParts = true) {
+    this.#takesParts = takesParts
     this.#plane = plane
     this.#connection = connection
     this.#onGone = onGone
@@ -133,6 +139,7 @@ export class ClientConnection implements ConnectionHandler {
     const pending = this.#pending
     this.#pending = []
     for (const request of pending) {
+      request.stream?.close()
       if (request.reply) continue
       request.dropped = true
       request.cancel?.()
@@ -305,6 +312,7 @@ export class ClientConnection implements ConnectionHandler {
       used = length
     } else if (stop !== Stop.full) {
       request = this.#newRequest(this.#copy(requestOffset, requestLength))
+      request.pipelined = turn.txLength > 0
       used = consumed + requestLength
     }
     if (isKept) this.#kept.take(used)
@@ -349,10 +357,19 @@ export class ClientConnection implements ConnectionHandler {
       dropped: false,
       cancel: null,
       reply: null,
+      stream: null,
       answer: reply => {
         request.reply = reply
         if (!request.dropped) this.#driveSoon()
       },
+    }
+    if (!this.#takesParts) return request
+    request.answerInParts = stream => {
+      if (request.dropped) stream.close()
+      else {
+        request.stream = stream
+        this.#driveSoon()
+      }
     }
     return request
   }
@@ -409,9 +426,24 @@ export class ClientConnection implements ConnectionHandler {
       joined = []
       size = 0
     }
-    if (done === 0) return
-    this.#pending.splice(0, done)
-    this.#send(joined, size)
+    if (done > 0) {
+      this.#pending.splice(0, done)
+      this.#send(joined, size)
+    }
+    const first = this.#pending[0]
+    if (first?.stream && this.#out.length === 0) this.#sendPart(first, first.stream)
+  }
+
+  /** One part each turn of the loop, once the socket took the one before: others have their turn, nothing piles up. */
+  #sendPart(request: Pending, stream: ReplyStream): void {
+    const part = stream.next()
+    if (part) this.#send([part], part.length)
+    else {
+      stream.close()
+      request.stream = null
+      request.reply = EMPTY
+    }
+    if (this.#out.length === 0) this.#driveNextTurn()
   }
 
   #send(replies: Buffer[], size: number): void {

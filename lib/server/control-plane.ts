@@ -18,6 +18,7 @@ import type { Topology } from '../tier/topology.js'
 import { type Frame, FrameType } from '../transport/frame.js'
 import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Address, Listener, Loop, Timer } from '../transport/loop.js'
+import { Gather, TEXT_BYTES_MAX } from './gather.js'
 import type { ControlPort, ToControl } from './plane.js'
 
 export interface ControlPlaneOptions {
@@ -35,6 +36,8 @@ export interface ControlPlaneOptions {
   parseTopology(text: string): Topology | null
   onSettled(epoch: number): void
   onProgress(epoch: number, progress: (TransferProgress & { sourceId: string })[]): void
+  /** This node's own reply to `stats` with these words behind it. */
+  report(words: readonly string[]): string
   /** A sentence for the log. */
   onEvent(sentence: string): void
 }
@@ -65,6 +68,7 @@ const STRANGERS_MAX = 256
 export class ControlPlane {
   readonly #options: ControlPlaneOptions
   readonly handoff: Handoff
+  readonly #gather: Gather
   readonly #dialed = new Map<number, Dialed>()
   readonly #accepted = new Map<number, Link>()
   readonly #strangers = new Map<string, Stranger>()
@@ -96,8 +100,15 @@ export class ControlPlane {
       generationSettled: epoch => options.onSettled(epoch),
       learned: text => this.#learn(text),
       topologyText: () => (this.#topology ? JSON.stringify(this.#topology) : null),
-      flushLater: delaySec => engine.flushAt(Math.floor(options.loop.wallClock()) + delaySec),
+      flushLater: delaySec => engine.flushAt(delaySec === 0 ? 0 : Math.floor(options.loop.wallClock()) + delaySec),
+      flushPendingSec: () => Math.max(0, engine.flushPendingAt() - Math.floor(options.loop.wallClock())),
     }
+    this.#gather = new Gather({
+      members: () => this.#members(),
+      send: (member, message) => this.#send('taker', member, message),
+      done: (ticket, question, texts) => this.#gathered(ticket, question, texts),
+      refused: effects.refused,
+    })
     const { migrationRate } = options
     this.handoff = new Handoff(engine, effects, migrationRate === null ? undefined : limitsWithin(migrationRate))
     options.dataPlanes.forEach((port, plane) => {
@@ -148,7 +159,7 @@ export class ControlPlane {
         rule: { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer },
         generations: topology.generations,
         settled,
-        members: topology.nodes.filter(node => node.number !== self && node.state !== 'gone').map(node => node.number),
+        members: this.#members(),
       })
     }
     this.#adoptStrangers()
@@ -165,8 +176,9 @@ export class ControlPlane {
     if (message.type === 'need') this.handoff.need(this.#ticket(plane, message.ticket), message.key)
     else if (message.type === 'forget') this.#forget(plane, message.ticket)
     else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
+    else if (message.type === 'gather') this.#gather.start(this.#ticket(plane, message.ticket), message.question)
     else if (message.type === 'heard') this.#heard(message.epoch)
-    if (message.type === 'need' || message.type === 'flush') this.#tickSoon()
+    if (message.type === 'need' || message.type === 'flush' || message.type === 'gather') this.#tickSoon()
   }
 
   #ticket(plane: number, ticket: number): number {
@@ -209,6 +221,38 @@ export class ControlPlane {
       this.#wasSettled = settled
       this.#options.onEvent(settled ? `generation ${epoch} is settled here` : `generation ${epoch}: taking keys`)
     }
+  }
+
+  // --- figures of the tier
+
+  #members(): number[] {
+    const nodes = this.#topology?.nodes ?? []
+    return nodes.filter(node => node.number !== this.#self && node.state !== 'gone').map(node => node.number)
+  }
+
+  #gathered(own: number, question: string, texts: ReadonlyMap<number, string>): void {
+    const figures = (number: number, text: string | null) => {
+      const {
+        id = '',
+        host = '',
+        port = 0,
+        weight = 0,
+      } = this.#topology?.nodes.find(one => one.number === number) ?? {}
+      return { id, host, port, weight, text }
+    }
+    const others = this.#members().map(number => figures(number, texts.get(number) ?? null))
+    const nodes = [figures(this.#self, this.#options.report(wordsOf(question))), ...others]
+    this.#answer(own, ticket => ({ type: 'gathered', ticket, nodes }))
+  }
+
+  /** Questions about figures and their answers need no generation. False: the link should be cut. */
+  #onMessage(role: Role, peer: number, epoch: number, message: Message): boolean {
+    if (message.type === 'told') this.#gather.told(peer, message.id, message.text)
+    else if (message.type === 'ask') {
+      const text = this.#options.report(wordsOf(message.question))
+      if (text.length <= TEXT_BYTES_MAX) this.#send(role, peer, { type: 'told', id: message.id, text })
+    } else return this.handoff.onMessage(role, peer, epoch, message)
+    return true
   }
 
   // --- knowledge
@@ -286,7 +330,7 @@ export class ControlPlane {
     if (!message) return
     for (const [number, accepted] of this.#accepted) {
       if (accepted !== link) continue
-      if (!this.handoff.onMessage('source', number, frame.epoch, message)) link.close()
+      if (!this.#onMessage('source', number, frame.epoch, message)) link.close()
       return
     }
     for (const stranger of this.#strangers.values()) {
@@ -314,7 +358,7 @@ export class ControlPlane {
       this.#strangers.delete(id)
       this.#becomeSource(number, link, incarnation)
       for (const { epoch, message } of frames) {
-        if (!this.handoff.onMessage('source', number, epoch, message)) link.close()
+        if (!this.#onMessage('source', number, epoch, message)) link.close()
       }
     }
   }
@@ -346,11 +390,12 @@ export class ControlPlane {
           state.open = true
           state.backoffMs = BACKOFF_MIN_MS
           this.handoff.linkUp('taker', peer, remote.incarnation)
+          this.#gather.linkUp(peer)
           if (this.#heardEpoch > this.handoff.epoch) this.#send('taker', peer, { type: 'tell' })
         },
         onFrame: (link, frame) => {
           const message = this.#decode(link, frame)
-          if (message && !this.handoff.onMessage('taker', peer, frame.epoch, message)) link.close()
+          if (message && !this.#onMessage('taker', peer, frame.epoch, message)) link.close()
         },
         onRefused: sentence => {
           this.#options.onEvent(`node ${node.id} refused a control link: ${sentence}`)
@@ -402,6 +447,7 @@ export class ControlPlane {
     const lagMs = Math.max(0, now - this.#due)
     engine.setTime(loop.wallClock())
     const wanted = this.handoff.wantedLinks()
+    for (const member of this.#gather.wanted()) wanted.add(member)
     if (this.#heardEpoch > this.handoff.epoch) for (const node of this.#topology?.nodes ?? []) wanted.add(node.number)
     wanted.delete(this.#self)
     for (const peer of wanted) {
@@ -413,6 +459,7 @@ export class ControlPlane {
       if (!state.link && now >= state.notBefore) this.#dial(peer, state)
     }
     this.handoff.tick(now, lagMs)
+    this.#gather.tick(now)
     if (now >= this.#progressAt) {
       this.#progressAt = now + PROGRESS_EVERY_MS
       this.#reportProgress()
@@ -430,3 +477,5 @@ export class ControlPlane {
     this.#options.onProgress(this.handoff.epoch, named)
   }
 }
+
+const wordsOf = (question: string): string[] => question.split(' ').filter(word => word !== '')

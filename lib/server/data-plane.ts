@@ -17,12 +17,14 @@ import type { Credentials } from './auth-file.js'
 import { AuthGate } from './auth-gate.js'
 import { ClientConnection } from './client-connection.js'
 import { Forwarder } from './forwarder.js'
+import { cachedump, crawlerCommand, type LruHost, type LruReply, lruCommand, sizes } from './lru-commands.js'
 import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
-import { type Request, serverError, tokensOf } from './request.js'
-import { clusterConfig, type Facts, statsReply } from './stats-command.js'
+import { isNoreply, type Request, serverError, tokensOf } from './request.js'
+import { clusterConfig, clusterConfigValue, type Facts, statsReply } from './stats-command.js'
+import { TierCommands } from './tier-commands.js'
 
 export interface DataPlaneOptions {
   /** Where clients connect. */
@@ -44,6 +46,10 @@ export interface DataPlaneOptions {
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
+  /** -X turns dumps off. */
+  dumps?: boolean
+  /** -o track_sizes */
+  tracksSizes?: boolean
 }
 
 const REPLY_BYTES_MAX = 256 << 20
@@ -83,10 +89,11 @@ export class DataPlane {
   readonly #forwarder: Forwarder
   readonly #parking: Parking
   readonly #peers: PeerConnections
+  readonly #tier: TierCommands
   readonly #listeners: Listener[] = []
   readonly #clients = new Set<Client>()
-  readonly #waitingForDone = new Map<number, Request>()
   readonly #startedAt: number
+  readonly #lru: LruHost
   #nodes: PeerNode[] = []
   #self = -1
   #clientPort = 0
@@ -132,6 +139,17 @@ export class DataPlane {
       execute: request => this.execute(request),
     })
     this.#peers = new PeerConnections(this, this.#parking)
+    const { dumps = true, tracksSizes = false } = options
+    this.#lru = {
+      ...{ engine, dumps, tracksSizes, now: () => loop.wallClock() },
+      crawl: classes => port.post({ type: 'crawl', classes }),
+    }
+    this.#tier = new TierCommands({
+      port,
+      nextTicket: () => this.#parking.nextTicket(),
+      wallClock: () => loop.wallClock(),
+      ownStats: words => this.#stats(words),
+    })
     port.onMessage = message => this.#onMessage(message)
     engine.setTime(loop.wallClock())
   }
@@ -313,14 +331,36 @@ export class DataPlane {
 
   #slow(request: Request): void {
     const words = tokensOf(request.bytes).map(token => token.toString('latin1'))
-    if (words[0] === 'stats') request.answer(this.#stats(words.slice(1)))
-    else if (words[0] === 'flush_all') this.#flush(request, words)
+    if (words[0] === 'lru') this.#lruCommand(request, words)
+    else if (words[0] === 'lru_crawler') {
+      this.#answer(request, crawlerCommand(words, this.#lru, request.pipelined === true))
+    } else if (words[0] === 'stats' && words[1] === 'sizes') this.#answer(request, sizes(this.#lru))
+    else if (words[0] === 'stats' && words[1] === 'cachedump') request.answer(cachedump(words.slice(2), this.#lru))
+    else if (words[0] === 'stats') this.#tier.stats(request, words.slice(1))
+    else if (words[0] === 'flush_all') this.#tier.flush(request, words)
     else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
       request.answer(clusterConfig(this.#nodes, this.engine.epoch()))
+    } else if (words[0] === 'get') {
+      const { length } = this.#nodes
+      request.answer(length > 0 ? clusterConfigValue(words[1]!, this.#nodes, this.engine.epoch()) : END)
     } else request.answer(Buffer.from('ERROR\r\n'))
   }
 
-  #stats(words: string[]): Buffer {
+  #lruCommand(request: Request, words: string[]): void {
+    const reply = lruCommand(words, this.#lru)
+    request.answer(isNoreply(request.bytes) ? EMPTY : reply)
+  }
+
+  #answer(request: Request, reply: LruReply): void {
+    if (Buffer.isBuffer(reply)) request.answer(reply)
+    else if (request.answerInParts) request.answerInParts(reply)
+    else {
+      reply.close()
+      request.answer(Buffer.from('ERROR\r\n'))
+    }
+  }
+
+  #stats(words: readonly string[]): Buffer {
     const facts: Facts = {
       startedAt: this.#startedAt,
       now: this.loop.wallClock(),
@@ -329,26 +369,21 @@ export class DataPlane {
       version: 'continuum',
       port: this.#clientPort,
       backlog: this.#options.listen[0]?.backlog ?? 1024,
+      dumps: this.#lru.dumps,
+      tracksSizes: this.#lru.tracksSizes,
       ...this.#options.facts,
     }
     return statsReply(words, this.engine, facts) ?? Buffer.from('ERROR\r\n')
-  }
-
-  /** Arguments were checked by the engine: an optional delay, an optional noreply. */
-  #flush(request: Request, words: string[]): void {
-    const delay = /^-?\d+$/.test(words[1] ?? '') ? Number(words[1]) : 0
-    const seconds = delay > 2_592_000 ? delay - Math.floor(this.loop.wallClock()) : delay
-    const ticket = this.#parking.nextTicket()
-    this.#waitingForDone.set(ticket, request)
-    this.#port.post({ type: 'flush', ticket, delaySec: Math.max(0, seconds) })
   }
 
   // --- control plane
 
   #onMessage(message: ToData): void {
     if (message.type === 'granted') this.#parking.granted(message.ticket)
-    else if (message.type === 'refused') this.#refused(message.ticket, message.reason)
-    else if (message.type === 'done') this.#done(message.ticket)
+    else if (message.type === 'refused') {
+      if (!this.#tier.refused(message.ticket, message.reason)) this.#parking.refused(message.ticket, message.reason)
+    } else if (message.type === 'done') this.#tier.done(message.ticket)
+    else if (message.type === 'gathered') this.#tier.done(message.ticket, message.nodes)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
     else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'certificates') for (const listener of this.#listeners) listener.renew?.(message.tls)
@@ -360,21 +395,7 @@ export class DataPlane {
     this.#nodes = nodes
     this.#forwarder.setNodes(nodes)
     this.#peers.onRoute()
-  }
-
-  #refused(ticket: number, reason: string): void {
-    const request = this.#waitingForDone.get(ticket)
-    this.#waitingForDone.delete(ticket)
-    if (request) request.answer(serverError(request, reason))
-    else this.#parking.refused(ticket, reason)
-  }
-
-  #done(ticket: number): void {
-    const request = this.#waitingForDone.get(ticket)
-    this.#waitingForDone.delete(ticket)
-    if (!request) return
-    const quiet = serverError(request, '').length === 0
-    request.answer(quiet ? EMPTY : Buffer.from('OK\r\n'))
+    this.#tier.onRoute(self, nodes)
   }
 
   // --- connections
@@ -405,7 +426,7 @@ export class DataPlane {
       connection.destroy()
       return NOBODY
     }
-    const client = new ClientConnection(this, connection, () => this.#gone(client))
+    const client: ClientConnection = new ClientConnection(this, connection, () => this.#gone(client), false)
     this.#clients.add(client)
     return client
   }

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { extendedOptions } from './extended-flags.js'
 import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.js'
+import { type LruFlags, lruFlags } from './lru-flags.js'
 import { type TlsFlags, tlsFlags } from './tls-files.js'
 
 export interface ServerOptions {
@@ -23,6 +24,9 @@ export interface ServerOptions {
   evictions: boolean
   cas: boolean
   flush: boolean
+  /** -X turns it off: commands that show keys. */
+  dumps: boolean
+  lru: LruFlags
   reqsPerEvent: number
   backlog: number
   verbosity: number
@@ -56,8 +60,8 @@ export interface Flag {
 
 /** One process's items live in one 32-bit address space, beside tables and buffers (DESIGN 5). */
 export const MEMORY_LIMIT_MB_MAX = 3072
-/** Each slab class in use holds a page of 1 MB; below this a class or two would be all there is. */
-export const MEMORY_LIMIT_MB_MIN = 8
+/** Beside it the largest item may be half of -m at most, so with the default -I it is 2. */
+export const MEMORY_LIMIT_MB_MIN = 1
 const THREADS_MAX = 64
 const KILO = 1024
 const MEGA = 1024 * 1024
@@ -125,7 +129,7 @@ export const FLAGS: readonly Flag[] = [
     argument: 'file',
     help: 'clients authenticate first, by user:password lines of this file; SIGHUP reads it again',
   },
-  { short: 'X', long: 'disable-dumping', refused: 'there are no dump commands yet to turn off' },
+  { short: 'X', long: 'disable-dumping', help: 'turn the commands off that show keys: metadump, mgdump, cachedump' },
   { short: 'W', long: 'disable-watch', refused: 'there is no watch command yet to turn off' },
   { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
   {
@@ -173,6 +177,8 @@ function serverOptions(values: FlagValues): ServerOptions {
   if (!extended.ok) throw new BadFlag(extended.sentence)
   const tls = tlsFlags(values['enable-ssl'] === true, extended.values)
   if (typeof tls === 'string') throw new BadFlag(tls)
+  const lru = lruFlags(extended.values)
+  if (typeof lru === 'string') throw new BadFlag(lru)
   if (tls && values.loop === 'epoll')
     throw new BadFlag('--loop epoll: TLS needs the net loop, which -Z takes by itself')
   return {
@@ -188,6 +194,8 @@ function serverOptions(values: FlagValues): ServerOptions {
     evictions: !values['disable-evictions'],
     cas: !values['disable-cas'],
     flush: !values['disable-flush-all'],
+    dumps: !values['disable-dumping'],
+    lru,
     reqsPerEvent: whole(values, 'max-reqs-per-event', 20, 1, 1_000_000),
     backlog: whole(values, 'listen-backlog', 1024, 1, 65_535),
     verbosity: typeof values.verbose === 'number' ? values.verbose : 0,
@@ -252,7 +260,10 @@ function memoryLimit(value: FlagValues[string]): number {
 
 /** PROTOCOL D2: 1 KiB to 1 GiB, at most half of -m. */
 function itemSize(value: FlagValues[string], memoryLimitMb: number): number {
-  if (value === undefined) return MEGA
+  if (value === undefined) {
+    if (memoryLimitMb * MEGA >= 2 * MEGA) return MEGA
+    throw new BadFlag(`-m ${memoryLimitMb}: too small for items of 1m, give at least 2 or a smaller -I`)
+  }
   const text = flagText('max-item-size', value)
   const match = /^(\d{1,12})([kKmM]?)$/.exec(String(value))
   const unit = match?.[2]?.toLowerCase()

@@ -26,7 +26,9 @@ import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
+import { Maintainer } from './maintainer.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { type Facts, statsReply } from './stats-command.js'
 import { readTlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
 import type { WorkerData } from './worker.js'
@@ -106,10 +108,12 @@ interface Thread {
 class NodeProcess {
   readonly #options: NodeOptions
   readonly #threads: Thread[] = []
+  readonly #startedAt = Math.floor(Date.now() / 1000)
   #fatal: ((sentence: string) => void) | null = null
   #fatalSentence: string | null = null
   #stopping = false
   #control: ControlPlane | null = null
+  #maintainer: Maintainer | null = null
   #membership: Membership | null = null
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
@@ -132,10 +136,15 @@ class NodeProcess {
       evictions: server.evictions,
       cas: server.cas,
       flushEnabled: server.flush,
+      hashPower: server.lru.hashPower,
       versionText: VERSION_TEXT,
     })
     const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
+    engine.housekeeping.tune(server.lru.settings)
+    this.#maintainer = new Maintainer({
+      ...{ engine, loop: createNetLoop({ memory: new Uint8Array(0) }), hashExpands: server.lru.hashExpands },
+    })
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
       const nobody = { points: Uint32Array.of(0), owners: Uint16Array.of(NOBODY), tenures: Uint32Array.of(0) }
@@ -145,6 +154,7 @@ class NodeProcess {
     try {
       const { ports, ears } = await this.#startThreads(arena, choice.kind, incarnation)
       this.#options.onListening?.(ears)
+      this.#maintainer.start()
       const clientPort = ears.tcp[0]?.port ?? 0
       const running = {
         clientPort,
@@ -176,6 +186,7 @@ class NodeProcess {
     if (this.#timer) clearInterval(this.#timer)
     this.#membership?.stop()
     this.#control?.stop()
+    this.#maintainer?.stop()
     this.#store?.close()
     this.#tellAll({ type: 'stop' })
     const all = Promise.all(this.#threads.map(thread => thread.stopped))
@@ -211,6 +222,12 @@ class NodeProcess {
 
   // --- data planes
 
+  #facts(): Omit<Facts, 'port' | 'backlog' | 'now'> {
+    const { threads, maxConnections, dumps, lru } = this.#options.server
+    const { tracksSizes } = lru
+    return { version: VERSION_TEXT, threads, maxConnections, startedAt: this.#startedAt, dumps, tracksSizes }
+  }
+
   async #startThreads(
     arena: Arena,
     kind: 'net' | 'epoll',
@@ -219,7 +236,6 @@ class NodeProcess {
     const { server, tier } = this.#options
     const shared = server.threads > 1
     const identity = { id: tier?.nodeId ?? 'alone', incarnation }
-    const facts = { version: VERSION_TEXT, threads: server.threads, maxConnections: server.maxConnections }
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
     if (auth && !auth.ok) throw new Error(auth.sentence)
     const files = server.tls ? readTlsFiles(server.tls) : null
@@ -235,7 +251,9 @@ class NodeProcess {
       idleTimeoutSec: server.idleTimeoutSec,
       reqsPerEvent: server.reqsPerEvent,
       credentials: auth?.credentials ?? null,
-      facts: { ...facts, startedAt: Math.floor(Date.now() / 1000) },
+      dumps: server.dumps,
+      tracksSizes: server.lru.tracksSizes,
+      facts: this.#facts(),
     }
     // The permissions of a unix socket's file are right from its first moment on.
     const mask = server.unix ? process.umask(~server.unix.mode & 0o777) : null
@@ -309,6 +327,7 @@ class NodeProcess {
         if (message.type === 'listening') resolve(message)
         else if (message.type === 'failed') reject(new Error(message.sentence))
         else if (message.type === 'stopped') hasStopped()
+        else if (message.type === 'crawl') this.#maintainer?.crawl(message.classes)
         else entry.forControl?.(message)
       }
     })
@@ -359,6 +378,10 @@ class NodeProcess {
             source: sourceId,
           })),
         }),
+      report: words => {
+        const facts = { ...this.#facts(), port: ports.clientPort, backlog: server.backlog, now: loop.wallClock() }
+        return String(statsReply(words, engine, facts) ?? '')
+      },
       onEvent: sentence => log.info(sentence),
     })
     this.#control = control

@@ -8,6 +8,7 @@
  */
 
 import type { TlsSettings } from '../transport/tls.js'
+import type { NodeFigures } from './tier-stats.js'
 
 /** Where a node of the tier can be reached. `number` is what the engine's route table names owners by: unique, never reused in a tier. */
 export interface PeerNode {
@@ -35,8 +36,12 @@ export type ToControl =
   | { type: 'forget'; ticket: number }
   /** A peer's frame carried a higher epoch than the engine's route: load it. A `route` message follows when it is published. */
   | { type: 'heard'; epoch: number; from: number }
-  /** flush_all of the whole tier (delay in seconds as memcached's command takes it, already resolved to a delay from now; 0 = now). Answered by `done`. */
+  /** flush_all of the whole tier; the delay is resolved to whole seconds from now, 0 = now. Answered by `done`. */
   | { type: 'flush'; ticket: number; delaySec: number }
+  /** The crawler was claimed for these slab classes, from 0 up: the maintainer crawls them. */
+  | { type: 'crawl'; classes: number[] }
+  /** `stats` of every node of the tier, with these words behind it. Answered by `gathered`, or `refused`. */
+  | { type: 'gather'; ticket: number; question: string }
   | {
       type: 'listening'
       /** Of the first client listener; 0 for a unix socket. */
@@ -57,6 +62,8 @@ export type ToData =
   /** The key could not be taken (or the flush not be confirmed): answer SERVER_ERROR with this reason. */
   | { type: 'refused'; ticket: number; reason: string }
   | { type: 'done'; ticket: number }
+  /** The node that was asked comes first. */
+  | { type: 'gathered'; ticket: number; nodes: NodeFigures[] }
   /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
   | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
   /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */

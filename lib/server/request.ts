@@ -14,8 +14,20 @@ export interface Request {
   until?: number
   /** Set while somebody else works on it: tells them to stop if they still can. */
   cancel: (() => void) | null
+  /** Replies of the same connection were made by the same turn and go out before this one. */
+  pipelined?: boolean
   /** Called once; the bytes are the request's to keep. */
   answer(reply: Buffer): void
+  /** Instead of `answer`, where the asker can take a long answer bit by bit. */
+  answerInParts?(stream: ReplyStream): void
+}
+
+/** An answer that is made as the asker takes it. */
+export interface ReplyStream {
+  /** The next part, which may be empty; null: that was all. */
+  next(): Buffer | null
+  /** Called once: that was all, or the asker is gone. */
+  close(): void
 }
 
 const SPACE = 0x20
@@ -24,6 +36,8 @@ const CR = 0x0d
 const LETTER_B = 0x62
 const NOREPLY = Buffer.from(' noreply')
 const EMPTY = Buffer.alloc(0)
+/** PROTOCOL D2: with its line end a value's length is an int32. */
+const BYTES_MAX = 2_147_483_645
 
 /** Position of the line's end, without terminator. */
 export function lineEnd(bytes: Buffer, start = 0): number {
@@ -65,10 +79,13 @@ export interface Shape {
   length: number
 }
 
-/** Command, key and length of a request of one key; null for everything else, and while the line is incomplete. */
+/**
+ * Command, key and length of a request of one key; null for everything else, and while the line is incomplete. Where the engine
+ * would not take the value behind a line for a part of it (a command behind spaces is none), the line has no shape either.
+ */
 export function shapeOf(bytes: Buffer, start = 0): Shape | null {
   const newline = bytes.indexOf(LF, start)
-  if (newline < 0) return null
+  if (newline < 0 || bytes[start] === SPACE) return null
   const tokens = tokensOf(bytes, start)
   const command = tokens[0]?.toString('latin1') ?? ''
   const key = tokens[KEY_THIRD.has(command) ? 2 : 1]
@@ -76,8 +93,8 @@ export function shapeOf(bytes: Buffer, start = 0): Shape | null {
   const line = newline + 1 - start
   if (META.has(command)) return metaShape(command, tokens, line)
   if (STORAGE.has(command)) {
-    const bytesToken = tokens[4]?.toString('latin1') ?? ''
-    return /^\d{1,10}$/.test(bytesToken) ? { command, key, length: line + Number(bytesToken) + 2 } : null
+    const bytes = bytesOf(tokens[4])
+    return bytes === null ? null : { command, key, length: line + bytes + 2 }
   }
   const keys = tokens.length - (KEY_THIRD.has(command) ? 2 : 1)
   return command.startsWith('g') && keys > 1 ? null : { command, key, length: line }
@@ -91,8 +108,14 @@ function metaShape(command: string, tokens: Buffer[], line: number): Shape | nul
   const key = isBinary ? Buffer.from(tokens[1]!.toString('latin1'), 'base64') : tokens[1]!
   if (key.length === 0) return null
   if (command !== 'ms') return { command, key, length: line }
-  const bytesToken = tokens[2]!.toString('latin1')
-  return /^\d{1,10}$/.test(bytesToken) ? { command, key, length: line + Number(bytesToken) + 2 } : null
+  const bytes = bytesOf(tokens[2])
+  return bytes === null ? null : { command, key, length: line + bytes + 2 }
+}
+
+/** Length of the value behind a line; null where the engine would not take one either. */
+function bytesOf(token: Buffer | undefined): number | null {
+  const text = token?.toString('latin1') ?? ''
+  return /^\d{1,10}$/.test(text) && Number(text) <= BYTES_MAX ? Number(text) : null
 }
 
 export const keyName = (key: Uint8Array): string =>

@@ -1,5 +1,5 @@
 /** The replies of `stats` and `config get cluster`. Figures come from the engine and the process; names and order from PROTOCOL D9 and D13. */
-import type { ClassStats, EngineApi } from '../engine/contract.js'
+import type { ClassStats, EngineApi, LruSettings } from '../engine/contract.js'
 import type { PeerNode } from './plane.js'
 
 export interface Facts {
@@ -8,10 +8,15 @@ export interface Facts {
   maxConnections: number
   port: number
   backlog: number
+  dumps: boolean
+  tracksSizes: boolean
   /** Unix seconds. */
   startedAt: number
   now: number
 }
+
+/** What memcached tells while there is no TEMP list, seconds. */
+const TEMPORARY_TTL = 61
 
 type Line = [string, string | number | bigint]
 
@@ -40,17 +45,13 @@ const NO_PAGE_MOVER = [
     'slab_reassign_inline_reclaim',
     'slab_reassign_busy_items',
   ],
-  ...[
-    'slab_reassign_busy_deletes',
-    'slab_reassign_running',
-    'slabs_moved',
-    'lru_crawler_running',
-    'lru_crawler_starts',
-  ],
+  ...['slab_reassign_busy_deletes', 'slab_reassign_running', 'slabs_moved'],
 ]
+const CRAWLER = ['lru_crawler_running', 'lru_crawler_starts', 'lru_maintainer_juggles']
 const LAST = [
   ...['bytes', 'curr_items', 'total_items', 'expired_unfetched', 'evicted_unfetched', 'evicted_active', 'evictions'],
-  ...['reclaimed', 'moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'],
+  ...['reclaimed', 'crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked', 'moves_to_cold', 'moves_to_warm'],
+  ...['moves_within_lru', 'direct_reclaims', 'lru_bumps_dropped'],
 ]
 const OWN = [
   ...['tombstones', 'forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused'],
@@ -65,11 +66,9 @@ export function statsReply(words: readonly string[], engine: EngineApi, facts: F
     case 'settings':
       return settings(engine, facts)
     case 'items':
-      return statLines(itemStats(engine.classes(), facts.now))
+      return statLines(itemStats(engine.classes(), engine.housekeeping.lru(), facts.now))
     case 'slabs':
       return statLines(slabStats(engine.classes()))
-    case 'sizes':
-      return statLines([['sizes_status', 'disabled']])
     case 'reset':
       engine.resetStats()
       return Buffer.from('RESET\r\n')
@@ -95,13 +94,15 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
     ['threads', facts.threads],
     ...named(counted, AFTER_THREADS),
     ...NO_PAGE_MOVER.map((name): Line => [name, 0]),
+    ...named(counted, CRAWLER),
     ...named(counted, LAST),
     ...named(counted, OWN),
   ])
 }
 
 /** `stats settings`: those that this server has, in memcached's order. */
-function settings({ arena: { options } }: EngineApi, facts: Facts): Buffer {
+function settings({ arena: { options }, housekeeping }: EngineApi, facts: Facts): Buffer {
+  const lru = housekeeping.lru()
   const onOff = (is: boolean) => (is ? 'on' : 'off')
   const yesNo = (is: boolean) => (is ? 'yes' : 'no')
   return statLines([
@@ -119,22 +120,29 @@ function settings({ arena: { options } }: EngineApi, facts: Facts): Buffer {
     ['binding_protocol', 'ascii'],
     ['item_size_max', options.itemSizeMax],
     ['maxconns_fast', 'yes'],
+    ['hashpower_init', options.hashPower],
     ['slab_reassign', 'no'],
     ['slab_automove', 0],
-    ['lru_crawler', 'no'],
+    ['lru_crawler', yesNo(lru.crawler)],
+    ['lru_crawler_sleep', lru.crawlerSleepUs],
+    ['lru_crawler_tocrawl', lru.crawlerTocrawl],
     ['flush_enabled', yesNo(options.flushEnabled)],
-    ['lru_maintainer_thread', 'no'],
-    ['lru_segmented', 'yes'],
-    ['hot_lru_pct', 20],
-    ['warm_lru_pct', 40],
-    ['temp_lru', 'no'],
-    ['track_sizes', 'no'],
+    ['dump_enabled', yesNo(facts.dumps)],
+    ['lru_maintainer_thread', yesNo(lru.maintainer)],
+    ['lru_segmented', yesNo(lru.segmented)],
+    ['hot_lru_pct', lru.hotPercent],
+    ['warm_lru_pct', lru.warmPercent],
+    ['hot_max_factor', lru.hotFactor.toFixed(2)],
+    ['warm_max_factor', lru.warmFactor.toFixed(2)],
+    ['temp_lru', yesNo(lru.temporaryTtl !== null)],
+    ['temporary_ttl', lru.temporaryTtl ?? TEMPORARY_TTL],
+    ['track_sizes', yesNo(facts.tracksSizes)],
     ['client_flags_size', 4],
   ])
 }
 
 /** Classes that hold something; ages in seconds since the list's oldest item was last accessed. */
-function itemStats(classes: readonly ClassStats[], now: number): Line[] {
+function itemStats(classes: readonly ClassStats[], lru: LruSettings, now: number): Line[] {
   return classes.flatMap(({ id, lists, figures, counters }) => {
     const number = lists.reduce((sum, list) => sum + list.count, 0)
     if (number === 0) return []
@@ -144,19 +152,27 @@ function itemStats(classes: readonly ClassStats[], now: number): Line[] {
       return tailTime === null ? 0 : Math.max(0, Math.floor(now) - tailTime)
     }
     const figure = (name: string): Line => [name, figures.get(name) ?? 0]
+    const ofMaintainer = (...lines: Line[]) => (lru.maintainer ? lines : [])
     const lines: Line[] = [
       ['number', number],
-      ['number_hot', listOf('hot').count],
-      ['number_warm', listOf('warm').count],
-      ['number_cold', listOf('cold').count],
-      ['age_hot', age('hot')],
-      ['age_warm', age('warm')],
+      ...ofMaintainer(
+        ['number_hot', listOf('hot').count],
+        ['number_warm', listOf('warm').count],
+        ['number_cold', listOf('cold').count],
+        ...(lru.temporaryTtl === null ? [] : [['number_temp', listOf('temp').count] satisfies Line]),
+        ['age_hot', age('hot')],
+        ['age_warm', age('warm')],
+      ),
       ['age', age('cold')],
-      ...['mem_requested', 'evicted', 'evicted_nonzero', 'evicted_time', 'outofmemory'].map(figure),
-      ...['reclaimed', 'expired_unfetched', 'evicted_unfetched', 'evicted_active'].map(figure),
-      ...['moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'].map(figure),
-      ...['hits_to_hot', 'hits_to_warm', 'hits_to_cold', 'hits_to_temp'].map(
-        (name): Line => [name, counters.get(name) ?? 0],
+      ...['mem_requested', 'evicted', 'evicted_nonzero', 'evicted_time', 'outofmemory', 'tailrepairs'].map(figure),
+      ...['reclaimed', 'expired_unfetched', 'evicted_unfetched'].map(figure),
+      ...ofMaintainer(figure('evicted_active')),
+      ...['crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked'].map(figure),
+      ...ofMaintainer(
+        ...['moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'].map(figure),
+        ...['hits_to_hot', 'hits_to_warm', 'hits_to_cold', 'hits_to_temp'].map(
+          (name): Line => [name, counters.get(name) ?? 0],
+        ),
       ),
     ]
     return lines.map(([name, value]): Line => [`items:${id}:${name}`, value])
@@ -200,7 +216,17 @@ function named(counted: Map<string, bigint>, names: readonly string[]): Line[] {
 
 /** ElastiCache's auto-discovery: two lines, version and nodes, whose length is told first. */
 export function clusterConfig(nodes: readonly PeerNode[], epoch: number): Buffer {
+  return Buffer.from(`CONFIG cluster ${block(clusterText(nodes, epoch))}`)
+}
+
+/** The same as the value of a key, for clients older than the command. */
+export function clusterConfigValue(key: string, nodes: readonly PeerNode[], epoch: number): Buffer {
+  return Buffer.from(`VALUE ${key} ${block(clusterText(nodes, epoch))}`)
+}
+
+const block = (text: string): string => `0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`
+
+function clusterText(nodes: readonly PeerNode[], epoch: number): string {
   const members = nodes.filter(node => node.weight > 0)
-  const text = `${epoch}\n${members.map(({ host, port }) => `${host}|${host}|${port}`).join(' ')}\n`
-  return Buffer.from(`CONFIG cluster 0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`)
+  return `${epoch}\n${members.map(({ host, port }) => `${host}|${host}|${port}`).join(' ')}\n`
 }

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import t from 'tap'
+import { LRU_DEFAULTS } from '../../lib/engine/lru-words.js'
 import { type FlagValues, MEMORY_LIMIT_MB_MAX, parseFlags } from '../../lib/server/flags.js'
 
 const SSL = 'ssl_chain_cert=c,ssl_key=k'
@@ -17,6 +18,8 @@ t.test('defaults are memcached’s', async t => {
         itemSizeMax: 1 << 20,
       },
       ...{ maxConnections: 1024, factor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flush: true },
+      dumps: true,
+      lru: { settings: LRU_DEFAULTS, hashPower: 16, hashExpands: true, tracksSizes: false },
       ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto', idleTimeoutSec: 0 },
       ...{ daemon: false, pidFile: null, user: null, authFile: null, tls: null, withoutEffect: [] },
     },
@@ -51,8 +54,8 @@ t.test('what people write', async t => {
     ],
   }
   t.match(options({ listen: '::1,127.0.0.1:7', 'udp-port': '5' }), udp, 'a port of its own is that of both')
-  t.match(options({ extended: ['idle_timeout=30,modern', 'hashpower=20'], 'udp-port': '0' }), {
-    ...{ idleTimeoutSec: 30, withoutEffect: ['-o modern', '-o hashpower'] },
+  t.match(options({ extended: ['idle_timeout=30,modern', 'hash_algorithm=xxh3'], 'udp-port': '0' }), {
+    ...{ idleTimeoutSec: 30, withoutEffect: ['-o modern', '-o hash_algorithm'] },
   })
   t.match(options({ 'enable-ssl': true, extended: [SSL, 'ssl_min_version=TLSv1.3'], listen: 'notls:::1,a:5' }), {
     tls: { chainFile: 'c', keyFile: 'k', caFile: null, verify: 0, ciphers: null, minVersion: 'TLSv1.3' },
@@ -73,7 +76,7 @@ t.test('what people write', async t => {
 
 t.test('one sentence with the value for everything that cannot be', async t => {
   const sentences: [FlagValues, string][] = [
-    [{ 'memory-limit': '0' }, '-m 0: too small, give at least 8'],
+    [{ 'memory-limit': '0' }, '-m 0: too small, give at least 1'],
     [
       { 'memory-limit': '4096' },
       `-m 4096: too large, a node holds at most ${MEMORY_LIMIT_MB_MAX}: run more nodes on this machine`,
@@ -116,4 +119,29 @@ t.test('one sentence with the value for everything that cannot be', async t => {
     [{ loop: 'uring' }, '--loop uring: must be auto, net or epoll'],
   ]
   for (const [values, sentence] of sentences) t.same(parseFlags(values), { ok: false, sentence })
+})
+
+t.test('-o: LRU lists, crawler, hash table', async t => {
+  const lru = (...extended: string[]) => {
+    const parsed = parseFlags({ extended })
+    return parsed.ok ? parsed.options.lru : parsed.sentence
+  }
+  t.match(lru('hot_lru_pct=10,warm_lru_pct=70', 'hot_max_factor=0.5,warm_max_factor=3,temporary_ttl=61'), {
+    settings: { hotPercent: 10, warmPercent: 70, hotFactor: 0.5, warmFactor: 3, temporaryTtl: 61, segmented: true },
+  })
+  t.match(lru('no_lru_maintainer'), { settings: { maintainer: false, segmented: false, crawler: true } })
+  t.match(lru('no_modern,lru_crawler'), { settings: { maintainer: false, segmented: false, crawler: true } })
+  t.match(lru('lru_crawler,no_modern'), { settings: { maintainer: false, crawler: false } })
+  t.match(lru('no_lru_maintainer,no_lru_crawler', 'lru_maintainer'), { settings: { maintainer: true, crawler: false } })
+  t.match(lru('hashpower=20,no_hashexpand,track_sizes,lru_crawler_sleep=0,lru_crawler_tocrawl=5'), {
+    ...{ hashPower: 20, hashExpands: false, tracksSizes: true },
+    settings: { crawlerSleepUs: 0, crawlerTocrawl: 5 },
+  })
+  t.equal(lru('hot_lru_pct=80'), '-o hot_lru_pct=80: must be a whole number from 1 to 79')
+  t.equal(lru('hot_lru_pct=50'), '-o hot_lru_pct=50,warm_lru_pct=40: must not be more than 80 together')
+  t.equal(lru('warm_max_factor=0'), '-o warm_max_factor=0: must be a number greater than 0')
+  t.equal(lru('hashpower=11'), '-o hashpower=11: must be a whole number from 12 to 28')
+  t.equal(lru('lru_crawler_sleep=1000001'), '-o lru_crawler_sleep=1000001: must be a whole number from 0 to 1000000')
+  t.equal(lru('temporary_ttl=5,no_lru_maintainer'), '-o temporary_ttl: needs the LRU maintainer, which -o turned off')
+  t.equal(lru('track_sizes=1'), '-o track_sizes=1: takes no value')
 })

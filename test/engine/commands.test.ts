@@ -114,6 +114,7 @@ t.test('noreply is the last token and silences errors too', async t => {
      > set a x 0 1 noreply
      > 9
      > foo noreply
+     ERROR
      > verbosity 1 noreply
      > set a 0 0 1 noreply x
      > 7

@@ -2,10 +2,12 @@
  * One connection's worth of what a data plane does around the engine, without sockets: keeps leftovers, fills values,
  * resumes, sends tx. Whatever the host must decide (slow, forward, take, multi) is handed to `onStop`, or thrown.
  */
+import { Worker } from 'node:worker_threads'
 import type { Arena, Turn } from '../../lib/engine/contract.js'
 import { Stop } from '../../lib/engine/contract.js'
 import { createArena, Engine } from '../../lib/engine/engine.js'
 
+const EMPTY: Buffer = Buffer.alloc(0)
 export const START = 1_700_000_000
 
 /** What the driver does with a request that the engine gave back; the answer replaces the reply. */
@@ -14,25 +16,27 @@ export type OnStop = (turn: Turn, request: string) => string
 export class Driver {
   readonly engine: Engine
   closed = false
-  #input = Buffer.alloc(0)
+  #input = EMPTY
   #resume = 0
   #filling: { offset: number; length: number; handle: number; line: Uint8Array | null } | null = null
-  #out: Buffer[] = []
+  readonly #memory: Buffer
+  #out = ''
   readonly #onStop: OnStop
 
   constructor(engine: Engine, onStop: OnStop = turn => `STOP ${turn.stop}\r\n`) {
     this.engine = engine
+    this.#memory = Buffer.from(engine.arena.memory.buffer)
     this.#onStop = onStop
   }
 
   /** Bytes arrive; the replies that come of them. */
   send(bytes: string | Uint8Array): string {
-    const more = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes
-    this.#input = Buffer.concat([this.#input, more])
+    const more = typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : Buffer.from(bytes)
+    this.#input = this.#input.length === 0 ? more : Buffer.concat([this.#input, more])
     let progress = true
     while (progress && !this.closed) progress = this.#filling ? this.#fill() : this.#run()
-    const out = Buffer.concat(this.#out).toString('latin1')
-    this.#out = []
+    const out = this.#out
+    this.#out = ''
     return out
   }
 
@@ -56,7 +60,7 @@ export class Driver {
     const turn = this.engine.finish(filling.handle, filling.line)
     this.#resume = turn.resume
     this.#take(turn)
-    if (turn.stop !== Stop.done) this.#out.push(Buffer.from(this.#onStop(turn, this.#request(turn)), 'latin1'))
+    if (turn.stop !== Stop.done) this.#out += this.#onStop(turn, this.#request(turn))
     return this.#input.length > 0
   }
 
@@ -82,7 +86,7 @@ export class Driver {
         this.#input = this.#input.subarray(used)
         return false // the rest of the value is still to come: ask again then
       }
-      this.#out.push(Buffer.from(this.#onStop(turn, this.#request(turn)), 'latin1'))
+      this.#out += this.#onStop(turn, this.#request(turn))
       used += turn.requestLength
     }
     const before = this.#input.length
@@ -96,8 +100,8 @@ export class Driver {
   }
 
   #take(turn: Turn): void {
-    const { tx, bytes } = this.engine
-    if (turn.txLength > 0) this.#out.push(Buffer.from(bytes.slice(tx.offset, tx.offset + turn.txLength)))
+    const { offset } = this.engine.tx
+    if (turn.txLength > 0) this.#out += this.#memory.toString('latin1', offset, offset + turn.txLength)
   }
 }
 
@@ -122,4 +126,15 @@ export function random(seed: number): () => number {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296
   }
+}
+
+/** Two worker threads at a job of hammer.ts; what each of them posts at its end. */
+export function hammers<Result>(job: string, arena: Arena, stop = new SharedArrayBuffer(12)): Promise<Result[]> {
+  const one = (thread: number) =>
+    new Promise<Result>((resolve, reject) => {
+      const worker = new Worker(new URL('./hammer.js', import.meta.url), { workerData: { job, arena, thread, stop } })
+      worker.once('message', resolve)
+      worker.once('error', reject)
+    })
+  return Promise.all([one(0), one(1)])
 }

@@ -1,4 +1,4 @@
-/** The threads of threads.test.ts. `mixed` counts and stores values of which every byte is the same; `moving` counts where it may. */
+/** The threads of threads.test.ts and hash-growth.test.ts. `mixed` counts and stores values of which every byte is the same; `moving` counts where it may; `growing` stores more and more. */
 import { strict as assert } from 'node:assert'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Arena } from '../../lib/engine/contract.js'
@@ -61,5 +61,26 @@ function moving(arena: Arena, thread: number, stop: Int32Array): number[] {
   return counted
 }
 
+/** Stores key after key, and finds what it stored, until `stop[0]` is set; how many there are, which `stop[1 + thread]` shows meanwhile. */
+function growing(arena: Arena, thread: number, stop: Int32Array): number {
+  const engine = new Engine(arena, thread)
+  engine.setTime(START)
+  const driver = new Driver(engine)
+  const next = random(thread + 1)
+  let stored = 0
+  while (Atomics.load(stop, 0) === 0 && stored < 200_000) {
+    const keys = Array.from({ length: 20 }, () => `t${thread}.${stored++}`)
+    driver.send(keys.map(key => `set ${key} 0 0 1 noreply\r\nx\r\n`).join(''))
+    const asked = Array.from({ length: 40 }, () => `t${thread}.${Math.floor(next() * stored)}`)
+    const answer = driver.send(`get ${asked.join(' ')}\r\n`)
+    assert.equal(answer.match(/VALUE/g)?.length, asked.length, 'a key is not found')
+    const gone = `t${thread}.${Math.floor(next() * stored)}`
+    assert.equal(driver.send(`delete ${gone}\r\nset ${gone} 0 0 1\r\ny\r\n`), 'DELETED\r\nSTORED\r\n')
+    Atomics.store(stop, 1 + thread, stored)
+  }
+  return stored
+}
+
 const { job, arena, thread, stop } = workerData
-parentPort!.postMessage(job === 'mixed' ? mixed(arena, thread) : moving(arena, thread, new Int32Array(stop)))
+const jobs: Record<string, (arena: Arena, thread: number, stop: Int32Array) => unknown> = { mixed, moving, growing }
+parentPort!.postMessage(jobs[job]!(arena, thread, new Int32Array(stop)))

@@ -1,19 +1,8 @@
 /** Two worker threads over one arena, on the same few keys: totals are exact, nothing is torn, also while keys leave and come back. */
-import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import type { Arena, ItemRecord, RouteTable } from '../../lib/engine/contract.js'
+import type { ItemRecord, RouteTable } from '../../lib/engine/contract.js'
 import { Engine } from '../../lib/engine/engine.js'
-import { Driver, START, smallArena } from './driver.js'
-
-function hammers<Result>(job: string, arena: Arena, stop = new SharedArrayBuffer(12)): Promise<Result[]> {
-  const one = (thread: number) =>
-    new Promise<Result>((resolve, reject) => {
-      const worker = new Worker(new URL('./hammer.js', import.meta.url), { workerData: { job, arena, thread, stop } })
-      worker.once('message', resolve)
-      worker.once('error', reject)
-    })
-  return Promise.all([one(0), one(1)])
-}
+import { Driver, hammers, START, smallArena } from './driver.js'
 
 const numberOf = (driver: Driver, name: string) => Number(/\r\n(\d+) *\r\n/.exec(driver.send(`get ${name}\r\n`))?.[1])
 

@@ -21,6 +21,10 @@ const messages: Message[] = [
   { type: 'clocked', id: 5, version: '17592186044417' },
   { type: 'flush', id: 6, version: '17592186044417', delaySec: 0 },
   { type: 'flushed', id: 6 },
+  { type: 'greet' },
+  { type: 'greeting', version: '7', flushInSec: 0 },
+  { type: 'ask', id: 1, question: 'items' },
+  { type: 'told', id: 1, text: 'STAT items:1:number 2\r\nEND\r\n' },
 ]
 
 t.test('every message comes back as it went', async t => {

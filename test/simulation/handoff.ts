@@ -154,6 +154,7 @@ class World {
       learned: text => this.#inform(node, JSON.parse(text) as GenerationSpec[]),
       topologyText: () => JSON.stringify(this.#known.get(node) ?? this.#generations),
       flushLater: () => {},
+      flushPendingSec: () => 0,
     })
     this.#inform(node, this.#generations)
   }

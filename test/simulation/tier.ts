@@ -119,6 +119,7 @@ export class SimNode {
       parseTopology: text => JSON.parse(text) as Topology,
       onSettled: epoch => this.#onSettled(this, epoch),
       onProgress: () => {},
+      report: () => '',
       onEvent: sentence => this.events.push(sentence),
     })
     this.control.start(

@@ -1,6 +1,6 @@
 /** Peer links on every world: who is let in, who is refused in which words, and frames in order under backpressure. */
 import t from 'tap'
-import { encodeFrame, FrameDecoder, FrameType } from '../../lib/transport/frame.js'
+import { encodeFrame, FrameDecoder, FrameType, PEER_PROTOCOL_VERSION } from '../../lib/transport/frame.js'
 import {
   type AcceptOptions,
   acceptLink,
@@ -86,7 +86,14 @@ function raw(
 }
 
 function hello(fields: object): Buffer {
-  const content = { protocol: 1, purpose: 'control', id: 'b', incarnation: '1', nonce: '00', ...fields }
+  const content = {
+    protocol: PEER_PROTOCOL_VERSION,
+    purpose: 'control',
+    id: 'b',
+    incarnation: '1',
+    nonce: '00',
+    ...fields,
+  }
   return encodeFrame({ type: FrameType.hello, hops: 0, id: 0, epoch: 0, payload: Buffer.from(JSON.stringify(content)) })
 }
 
@@ -127,7 +134,10 @@ const scenes: Record<string, Scene> = {
   },
   'another secret': refused({ dialer: { secret: 'guess' } }, 'the peer secret is not the same on both sides'),
   'a secret on one side only': refused({ dialer: { secret: null } }, 'the peer secret is not the same on both sides'),
-  'another version': refused({ dialer: { protocol: 2 } }, 'the peer protocol is version 1 here, not 2'),
+  'another version': refused(
+    { dialer: { protocol: 1 } },
+    `the peer protocol is version ${PEER_PROTOCOL_VERSION} here, not 1`,
+  ),
   'another purpose': refused({ dialer: { purpose: 'store' } }, 'this port takes control and data links, not "store"'),
   'a peer that is not wanted': refused(
     { acceptor: { authorize: ({ id }) => `node ${id} has left the tier` } },

@@ -5,12 +5,12 @@
  * Record: 0 format (1)   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
  *        16 seconds to live (u32)   20 bytes (u32)   24 key, value, cas unique (u64) if it has its own
  */
-import { hashMask, keyArea, locks, scratch, scratchEnd, stripeMask, turn } from './layout'
+import { keyArea, locks, scratch, scratchEnd, stripeMask, turn } from './layout'
 import { lock, unlock } from './locks'
 import {
   ACTIVE, casOf, copy, FETCHED, HEADER, Item, itemAt, KEY_BINARY, keyOf, OWN_CAS, STALE, TOKEN_SENT, TOMBSTONE, valueOf
 } from './item'
-import { bucketAt } from './table'
+import { bucketAt, bucketCount } from './table'
 import { close, dropHeld, giveCas, held, lockKey, putAs, putTombstone } from './keys'
 import { isExpired, isFlushed, now, observeVersion } from './clock'
 import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch } from './route'
@@ -177,7 +177,9 @@ export function routeOf(length: u32): void {
 }
 
 // --- walks over the hash table. They answer with the bucket to go on at, which at the end is the number of buckets. An empty
-// bucket is passed without its lock: what is put there meanwhile could as well have been put there after the walk.
+// bucket is passed without its lock: what is put there meanwhile could as well have been put there after the walk. When the
+// table grows under a walk, items move to higher buckets alone, behind the last one there was: none is missed, and some are
+// met twice.
 
 /** Items looked at by one walk at most, up to the end of their bucket: their md5 is what costs. */
 const VISITS_MAX: u32 = 512
@@ -194,7 +196,7 @@ function endWalk(cursor: u32, written: u32): u32 {
 
 export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buckets: u32, bytesMax: u32): u32 {
   enterTurn()
-  const last = min(hashMask + 1, cursor + buckets)
+  const last = min(bucketCount(), cursor + buckets)
   let to = scratch
   let visits: u32 = 0
   for (let bucket = cursor; bucket < last; bucket++) {
@@ -238,7 +240,7 @@ export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buc
 /** Writes (mark u32, keyLength u8, key) for each. */
 export function listKeys(before: u32, cursor: u32, buckets: u32): u32 {
   enterTurn()
-  const last = min(hashMask + 1, cursor + buckets)
+  const last = min(bucketCount(), cursor + buckets)
   let to = scratch
   let visits: u32 = 0
   for (let bucket = cursor; bucket < last; bucket++) {
@@ -271,7 +273,7 @@ export function listKeys(before: u32, cursor: u32, buckets: u32): u32 {
 
 export function sweepTombstones(cursor: u32, buckets: u32): u32 {
   enterTurn()
-  const last = min(hashMask + 1, cursor + buckets)
+  const last = min(bucketCount(), cursor + buckets)
   for (let bucket = cursor; bucket < last; bucket++) {
     if (!load<u32>(bucketAt(bucket))) continue
     const stripe = stripeOfBucket(bucket)

@@ -10,6 +10,10 @@ export {
   collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, pointOf, routeOf, sweepTombstones
 } from './handoff'
 export { findFreeSlot, switchTo } from './route'
+export { juggle } from './eviction'
+export { beginCrawl, crawl, endCrawl } from './crawler'
+export { cachedump, dump } from './dump'
+export { bucketCount, grow, wantGrowth } from './table'
 export { setNow, observeVersion as observe, flushVersion as flush }
 
 export function attach(thread: u32): void {
@@ -23,6 +27,10 @@ export function abandon(handle: u32): void {
 
 export function version(): u64 {
   return atomic.load<u64>(VERSION_COUNTER)
+}
+
+export function flushPendingAt(): u32 {
+  return atomic.load<u32>(FLUSH_AT)
 }
 
 export function flushAt(seconds: u32): void {

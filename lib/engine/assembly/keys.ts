@@ -4,15 +4,15 @@
  * decision.
  */
 import { ACTIVE, copy, FETCHED, hashOf, HEADER, Item, itemAt, keyOf, LINKED, OWN_CAS, sizeOf, TOMBSTONE, valueOf } from './item'
-import { lock, unlock } from './locks'
+import { lock, tryLock, unlock } from './locks'
 import { find, insert, removeFound, stripeOf } from './table'
 import { arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotSelf, slotUnsettled } from './route'
 import { isExpired, isFlushed, now, tick } from './clock'
 import { allocate, discard, enlist, resized, uncount } from './slab'
 import {
-  BYTES, count, countBy, CURR_ITEMS, EXPIRED_UNFETCHED, GET_EXPIRED, GET_FLUSHED, TOMBSTONES, TOTAL_ITEMS
+  BYTES, count, countBy, CURR_ITEMS, EXPIRED_UNFETCHED, GET_EXPIRED, GET_FLUSHED, LRU_BUMPS_DROPPED, TOMBSTONES, TOTAL_ITEMS
 } from './stats'
-import { classAt } from './lru'
+import { addFigure, classAt, COLD, isSegmented, listOf, moveTo, MOVES_TO_WARM, WARM } from './lru'
 
 export const GO: u32 = 0
 export const FORWARD: u32 = 1
@@ -36,7 +36,8 @@ let slot: u32 = 0
 
 /** Chunks up to this size stay as they are when they become a tombstone. */
 const TOMBSTONE_CHUNK_MAX: u32 = 512
-const REFRESH_SECONDS: u32 = 60
+/** memcached's interval between two moves of an item in a flat list. */
+const UPDATE_SECONDS: u32 = 60
 
 /**
  * True: this node is the authority, the key is locked and `found` tells; `close` it. False: `verdict` says why, nothing
@@ -220,18 +221,54 @@ export function rewritten(): void {
 
 /** PROTOCOL D3: an `add` that found the item keeps it from growing old, without counting as a read. */
 export function refresh(item: Item): void {
-  if (item.time + REFRESH_SECONDS < now) item.time = now
-  if (item.bits & FETCHED) item.bits |= ACTIVE
+  if (!isSegmented()) refreshFlat(item)
+  else if (item.bits & ACTIVE && listOf(item) == COLD) warm(item)
+  else item.time = now
 }
 
-/** The found item was read: first FETCHED, then ACTIVE, which is when it counts as accessed; the lists notice later. */
+/**
+ * The found item was read: first FETCHED, then ACTIVE, which is when it counts as accessed; the lists notice later. Most
+ * reads find that it is ACTIVE already.
+ */
 // @ts-ignore: decorator
 @inline
 export function bump(item: Item): void {
+  if (!(item.bits & ACTIVE)) bumpNow(item)
+}
+
+function bumpNow(item: Item): void {
   const bits = item.bits
-  if (!(bits & FETCHED)) item.bits = bits | FETCHED
-  else if (!(bits & ACTIVE)) {
-    item.bits = bits | ACTIVE
-    item.time = now
+  item.bits = bits | FETCHED
+  if (!isSegmented()) refreshFlat(item)
+  else if (bits & FETCHED) {
+    if (listOf(item) == COLD) warm(item)
+    else {
+      item.bits = bits | ACTIVE
+      item.time = now
+    }
   }
+}
+
+/** From COLD to WARM at once. When others work on the class the next read does it. */
+function warm(item: Item): void {
+  const guard = changetype<u32>(classAt(item.slabClass))
+  if (!tryLock(guard)) {
+    count(LRU_BUMPS_DROPPED)
+    return
+  }
+  item.bits &= ~ACTIVE
+  item.time = now
+  addFigure(item.slabClass, MOVES_TO_WARM, 1)
+  moveTo(changetype<u32>(item), WARM)
+  unlock(guard)
+}
+
+/** To the head of its list, once a minute at most. */
+function refreshFlat(item: Item): void {
+  if (item.time + UPDATE_SECONDS >= now) return
+  item.time = now
+  const guard = changetype<u32>(classAt(item.slabClass))
+  lock(guard)
+  moveTo(changetype<u32>(item), listOf(item))
+  unlock(guard)
 }

@@ -26,7 +26,7 @@ const ROUTE_STRIDE: u32 = 12
 const ROUTE_SLOTS: u32 = 13
 const ROUTE_POINTS_MAX: u32 = 14
 const HASH: u32 = 15
-const HASH_MASK: u32 = 16
+const BUCKETS_MAX: u32 = 16
 const PAGES: u32 = 17
 const PAGE_SIZE: u32 = 18
 const PAGE_LIMIT: u32 = 19
@@ -45,6 +45,20 @@ export const STARTED_AT: u32 = CONTROL + 388
 export const CURRENT_ROUTE: u32 = CONTROL + 448
 export const PAGE_LOCK: u32 = CONTROL + 512
 export const PAGES_USED: u32 = CONTROL + 516
+
+// The hash table (table.ts): buckets in use, and how many it is growing to.
+export const BUCKETS: u32 = CONTROL + 2048
+export const BUCKETS_WANTED: u32 = CONTROL + 2052
+// What the LRU lists obey (lru.ts); the host writes these words at any time.
+export const SEGMENTED: u32 = CONTROL + 2112
+export const HOT_PERCENT: u32 = CONTROL + 2116
+export const WARM_PERCENT: u32 = CONTROL + 2120
+/** Seconds; -1: no TEMP list. */
+export const TEMPORARY_TTL: u32 = CONTROL + 2124
+export const HOT_FACTOR: u32 = CONTROL + 2128
+export const WARM_FACTOR: u32 = CONTROL + 2136
+// What the host has for itself up to 2303 (lib/engine/housekeeping.ts). What one crawl of a list found (crawler.ts).
+export const CRAWLED: u32 = CONTROL + 2304
 
 // Within a thread's area.
 const TURN_COUNTER: u32 = 0
@@ -81,7 +95,8 @@ export let routeStride: u32 = 0
 export let routeSlots: u32 = 0
 export let routePointsMax: u32 = 0
 export let hashTable: u32 = 0
-export let hashMask: u32 = 0
+/** The table's size when it has grown as far as it can. */
+export let bucketsMax: u32 = 0
 export let pages: u32 = 0
 export let pageSize: u32 = 0
 export let pageLimit: u32 = 0
@@ -121,7 +136,7 @@ export function attachLayout(thread: u32): void {
   routeSlots = word(ROUTE_SLOTS)
   routePointsMax = word(ROUTE_POINTS_MAX)
   hashTable = word(HASH)
-  hashMask = word(HASH_MASK)
+  bucketsMax = word(BUCKETS_MAX)
   pages = word(PAGES)
   pageSize = word(PAGE_SIZE)
   pageLimit = word(PAGE_LIMIT)

@@ -1,16 +1,21 @@
 /**
- * A slab class: its lock, its chunks, and its LRU lists HOT, WARM, COLD (TEMP keeps its place). Every function here
- * runs under the class's lock.
+ * A slab class: its lock, its chunks, and its LRU lists HOT, WARM, COLD and TEMP. Every function here runs under the
+ * class's lock.
  *
  *   new items -> HOT -- idle --> COLD -> evicted
  *                 \-- active --> WARM -- idle --> COLD, and an active item of COLD goes to WARM
+ *   new items of a short life -> TEMP, until they expire
+ *
+ * Flat: new items -> COLD, and to its head again when they are read, once a minute at most.
  */
-import { classes } from './layout'
-import { Item, itemAt, LIST_MASK, LIST_SHIFT } from './item'
+import { classes, SEGMENTED, TEMPORARY_TTL } from './layout'
+import { Item, itemAt, LIST_MASK, LIST_SHIFT, sizeOf } from './item'
+import { now } from './clock'
 
 export const HOT: u32 = 0
 export const WARM: u32 = 1
 export const COLD: u32 = 2
+export const TEMP: u32 = 3
 
 @unmanaged
 export class SlabClass {
@@ -40,6 +45,9 @@ export const MOVES_TO_COLD: u32 = 9
 export const MOVES_TO_WARM: u32 = 10
 export const MOVES_WITHIN: u32 = 11
 export const DIRECT_RECLAIMS: u32 = 12
+export const CRAWLER_RECLAIMED: u32 = 13
+export const CRAWLER_ITEMS_CHECKED: u32 = 14
+export const LRUTAIL_REFLOCKED: u32 = 15
 
 export function addFigure(index: u32, figure: u32, by: i64): void {
   const address = classes + (index << CLASS_STRIDE_SHIFT) + FIGURES + (figure << 3)
@@ -51,8 +59,10 @@ export function setFigure(index: u32, figure: u32, value: u64): void {
 }
 
 const CLASS_STRIDE_SHIFT: u32 = 8
-/** Four lists of (head, tail, count, unused) follow the fields. */
+/** Four lists of (head, tail, count, bytes) follow the fields. */
 const LISTS: u32 = 32
+/** Behind the figures: the item at which a crawl of one of the lists goes on, towards the head; 0: none. */
+const CRAWL_AT: u32 = 224
 
 // @ts-ignore: decorator
 @inline
@@ -70,8 +80,42 @@ export function listTail(index: u32, list: u32): u32 {
   return load<u32>(listAt(index, list), 4)
 }
 
+export function listHead(index: u32, list: u32): u32 {
+  return load<u32>(listAt(index, list))
+}
+
 export function listCount(index: u32, list: u32): u32 {
   return load<u32>(listAt(index, list), 8)
+}
+
+export function listBytes(index: u32, list: u32): u32 {
+  return load<u32>(listAt(index, list), 12)
+}
+
+/** A linked item became so many bytes larger, in its place. */
+export function listResized(item: Item, by: i64): void {
+  const at = listAt(item.slabClass, listOf(item))
+  store<u32>(at, load<u32>(at, 12) + <u32>by, 12)
+}
+
+/** Where a crawl stands. An item that leaves its list hands the place on to its neighbour. */
+export function crawlAt(index: u32): u32 {
+  return load<u32>(classes + (index << CLASS_STRIDE_SHIFT), CRAWL_AT)
+}
+
+export function setCrawlAt(index: u32, address: u32): void {
+  store<u32>(classes + (index << CLASS_STRIDE_SHIFT), address, CRAWL_AT)
+}
+
+export function isSegmented(): bool {
+  return load<u32>(SEGMENTED) != 0
+}
+
+/** The list that a new item begins in. */
+export function firstList(item: Item): u32 {
+  const ttl = load<i32>(TEMPORARY_TTL)
+  if (ttl >= 0 && item.exptime > now && item.exptime - now <= <u32>ttl) return TEMP
+  return isSegmented() ? HOT : COLD
 }
 
 // @ts-ignore: decorator
@@ -91,6 +135,7 @@ export function linkHead(address: u32, list: u32): void {
   else store<u32>(at, address, 4)
   store<u32>(at, address)
   store<u32>(at, load<u32>(at, 8) + 1, 8)
+  store<u32>(at, load<u32>(at, 12) + sizeOf(address), 12)
 }
 
 export function unlinkList(address: u32): void {
@@ -101,4 +146,11 @@ export function unlinkList(address: u32): void {
   if (item.lruNext) itemAt(item.lruNext).lruPrev = item.lruPrev
   else store<u32>(at, item.lruPrev, 4)
   store<u32>(at, load<u32>(at, 8) - 1, 8)
+  store<u32>(at, load<u32>(at, 12) - sizeOf(address), 12)
+  if (crawlAt(item.slabClass) == address) setCrawlAt(item.slabClass, item.lruPrev)
+}
+
+export function moveTo(address: u32, list: u32): void {
+  unlinkList(address)
+  linkHead(address, list)
 }

@@ -23,6 +23,7 @@ import {
 const LINE_MAX: u32 = 2048
 const LEADING_SPACES_MAX: u32 = 100
 const SPACE: u8 = 32
+const CLUSTER_LINE: u32 = 29
 
 const GET_: u32 = 0x20746567 // "get "
 const SET_: u32 = 0x20746573 // "set "
@@ -83,11 +84,17 @@ function execute(line: u32, newline: u32, resumed: u32): u32 {
     return DONE
   }
   const word = load<u32>(line)
+  if (word == GET_ && end - line == CLUSTER_LINE && isClusterLine(line)) return slow(line, next)
   if (word == GET_) return retrieve(line, end, next, line + 4, false, false, resumed)
   if (word == SET_) return storeCommand(SET, line, end, next)
   let length: u32 = 0
   while (line + length < end && load<u8>(line + length) != SPACE) length++
   return dispatch(line, length, end, next, resumed)
+}
+
+/** The key under which clients older than `config get cluster` find the nodes of a tier (PROTOCOL D13). */
+function isClusterLine(line: u32): bool {
+  return currentSlot() != 0 && isWord(line, CLUSTER_LINE, 'get AmazonElastiCache:cluster')
 }
 
 function dispatch(line: u32, length: u32, end: u32, next: u32, resumed: u32): u32 {
@@ -171,6 +178,8 @@ function rare(line: u32, end: u32, next: u32): u32 {
       return CLOSE
     }
   }
+  // Only a command can be told not to reply.
+  setNoreply(false)
   return answer('ERROR', next)
 }
 

@@ -10,6 +10,7 @@ import { bump, close, deletedAgain, forget, found, giveCas, open, put, rewritten
 import { allocate } from './slab'
 import { now } from './clock'
 import { hasRoom, put as say, putByte, putBytes, putNumber, reply, REPLY_MAX, writeNumber } from './reply'
+import { shownSize } from './storage'
 import {
   AT_DELETE, AT_TOUCH, CMD_GET, CMD_META, CMD_TOUCH, count, countAt, countHit, DECR_MISSES, DELETE_MISSES, GET_MISSES, INCR_MISSES
 } from './stats'
@@ -364,8 +365,7 @@ export function metaDebug(line: u32, end: u32, next: u32): u32 {
     say(' cls=')
     putNumber(item.slabClass + 1)
     say(' size=')
-    // memcached's own size of such an item (PROTOCOL D2).
-    putNumber(48 + (casEnabled ? 8 : 0) + item.keyLength + 1 + (item.flags ? 4 : 0) + item.bytes + 2)
+    putNumber(shownSize(item.keyLength, item.flags, item.bytes))
   }
   close()
   putByte(13)

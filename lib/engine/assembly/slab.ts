@@ -3,10 +3,10 @@
  * page, then a new page; when -m is used up it makes room at the tails of its own lists (eviction.ts). Whole items
  * only, for now: the page mover and chained chunks are to come.
  */
-import { classCount, evictions, PAGE_LOCK, pageLimit, pages, PAGES_USED, pageSize, pagesMax } from './layout'
+import { classCount, PAGE_LOCK, pageLimit, pages, PAGES_USED, pageSize, pagesMax } from './layout'
 import { lock, unlock } from './locks'
 import { FREE, Item, itemAt, sizeOf, TOMBSTONE } from './item'
-import { addFigure, classAt, DIRECT_RECLAIMS, HOT, linkHead, MEM_REQUESTED, OUT_OF_MEMORY, SlabClass, unlinkList } from './lru'
+import { addFigure, classAt, firstList, linkHead, listResized, MEM_REQUESTED, OUT_OF_MEMORY, SlabClass, unlinkList } from './lru'
 import { makeRoom } from './eviction'
 import { BYTES, countBy, CURR_ITEMS, TOMBSTONES } from './stats'
 
@@ -34,10 +34,7 @@ export function allocate(size: u32): u32 {
   lock(guard)
   let address = take(slabs)
   if (!address && addPage(slabs)) address = take(slabs)
-  if (!address && evictions) {
-    address = makeRoom(index)
-    if (address) addFigure(index, DIRECT_RECLAIMS, 1)
-  }
+  if (!address) address = makeRoom(index)
   if (!address) addFigure(index, OUT_OF_MEMORY, 1)
   unlock(guard)
   if (address) {
@@ -57,11 +54,11 @@ export function free(address: u32): void {
   unlock(guard)
 }
 
-/** Puts a filled item on its class's HOT list; the caller puts it in the hash table. */
+/** Puts a filled item on the list of its class where it begins; the caller puts it in the hash table. */
 export function enlist(address: u32): void {
   const guard = changetype<u32>(classAt(itemAt(address).slabClass))
   lock(guard)
-  linkHead(address, HOT)
+  linkHead(address, firstList(itemAt(address)))
   addFigure(itemAt(address).slabClass, MEM_REQUESTED, sizeOf(address))
   unlock(guard)
 }
@@ -83,6 +80,7 @@ export function discard(address: u32): void {
 export function resized(item: Item, by: i64): void {
   const guard = changetype<u32>(classAt(item.slabClass))
   lock(guard)
+  listResized(item, by)
   addFigure(item.slabClass, MEM_REQUESTED, by)
   unlock(guard)
 }

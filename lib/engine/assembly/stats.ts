@@ -37,6 +37,7 @@ export const EXPIRED_UNFETCHED: u32 = 27
 export const EVICTED_UNFETCHED: u32 = 28
 export const EVICTED_ACTIVE: u32 = 29
 export const TOMBSTONES: u32 = 30
+export const LRU_BUMPS_DROPPED: u32 = 31
 
 export function count(counter: u32): void {
   const address = counters + (counter << 3)

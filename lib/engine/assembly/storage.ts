@@ -74,7 +74,12 @@ export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
 
 /** PROTOCOL D2: memcached's own sizes decide what is too large, not those of our header. */
 export function sizeAllowed(keyLength: u32, flags: u32, bytes: u32): bool {
-  return <u64>48 + (casEnabled ? 8 : 0) + keyLength + 1 + (flags ? 4 : 0) + <u64>bytes + 2 <= <u64>itemSizeMax
+  return shownSize(keyLength, flags, bytes) <= <u64>itemSizeMax
+}
+
+/** What memcached calls an item's size. */
+export function shownSize(keyLength: u32, flags: u32, bytes: u32): u64 {
+  return <u64>48 + (casEnabled ? 8 : 0) + keyLength + 1 + (flags ? 4 : 0) + <u64>bytes + 2
 }
 
 function badLine(next: u32, bytes: u32): u32 {

@@ -1,0 +1,189 @@
+/**
+ * What a node does beside requests, on the control plane's thread, in slices: the LRU lists keep their shares, expired
+ * items at their tails are freed, the hash table grows, lists are crawled. Sleeps longer and longer while there is nothing
+ * to do, up to a second; a class that had work is visited again soon.
+ */
+import type { EngineApi } from '../engine/contract.js'
+import type { Loop, Timer } from '../transport/loop.js'
+import { CrawlSchedule } from './crawl-schedule.js'
+
+export interface MaintainerOptions {
+  loop: Loop
+  /** The control thread's own engine. */
+  engine: EngineApi
+  /** False: the hash table stays as it began. */
+  hashExpands: boolean
+}
+
+const SLEEP_MIN_MS = 1
+const SLEEP_MAX_MS = 1000
+/** While items are stored, the hash table is looked at so often. */
+const SLEEP_MAX_BUSY_MS = 20
+const CRAWLS_PER_SLICE = 1000
+/** No crawl begins by itself for so long after somebody asked in vain, seconds. */
+const COURTESY_SEC = 60
+const LISTS = 4
+
+/** A visit of a class: when the next one is due, and how long the last pause was. */
+interface Visits {
+  dueMs: number
+  pauseMs: number
+}
+
+interface Crawl {
+  /** Lists still to be crawled: class * 4 + list. */
+  lists: number[]
+  /** Of the first of them; null: it has not begun. */
+  itemsLeft: number | null
+  /** Begun by the schedule, which hears what was found. */
+  scheduled: boolean
+}
+
+export class Maintainer {
+  readonly #options: MaintainerOptions
+  readonly #visits: Visits[]
+  readonly #schedule = new CrawlSchedule()
+  #crawl: Crawl | null = null
+  #crawlDueMs = 0
+  #scheduledAt = 0
+  #stored = 0n
+  #timer: Timer | null = null
+  #stopped = false
+
+  constructor(options: MaintainerOptions) {
+    this.#options = options
+    this.#visits = options.engine.classes().map(() => ({ dueMs: 0, pauseMs: 0 }))
+  }
+
+  start(): void {
+    this.#sleep(SLEEP_MIN_MS)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    if (this.#timer) this.#options.loop.clearTimer(this.#timer)
+    this.#timer = null
+  }
+
+  /** All lists of these classes, for whoever claimed the crawler. It is released at the end. */
+  crawl(classes: readonly number[]): void {
+    const known = classes.filter(index => index < this.#visits.length)
+    const lists = known.flatMap(index => Array.from({ length: LISTS }, (_, list) => index * LISTS + list))
+    this.#crawl = { lists, itemsLeft: null, scheduled: false }
+    this.#crawlDueMs = 0
+    this.#sleep(0)
+  }
+
+  #sleep(afterMs: number): void {
+    const { loop } = this.#options
+    if (this.#timer) loop.clearTimer(this.#timer)
+    this.#timer = null
+    if (this.#stopped) return
+    this.#timer = loop.setTimer(afterMs, () => {
+      this.#timer = null
+      this.#wake()
+    })
+  }
+
+  #wake(): void {
+    const { loop, engine } = this.#options
+    engine.setTime(loop.wallClock())
+    const waits = [SLEEP_MAX_MS, this.#grow(), this.#juggle(), this.#goOnCrawling()]
+    this.#sleep(Math.max(0, Math.min(...waits)))
+  }
+
+  /** Each of these answers how long it can wait, in ms. */
+  #grow(): number {
+    const { engine, hashExpands } = this.#options
+    if (!hashExpands) return SLEEP_MAX_MS
+    if (engine.housekeeping.grow()) return 0
+    const stored = engine.housekeeping.stored()
+    const wait = stored === this.#stored ? SLEEP_MAX_MS : SLEEP_MAX_BUSY_MS
+    this.#stored = stored
+    return wait
+  }
+
+  #juggle(): number {
+    const { loop, engine } = this.#options
+    const { housekeeping } = engine
+    if (!housekeeping.lru().maintainer) return SLEEP_MAX_MS
+    engine.count('lru_maintainer_juggles', 1)
+    const now = loop.now()
+    let wait = SLEEP_MAX_MS
+    for (const [index, visits] of this.#visits.entries()) {
+      if (visits.dueMs <= now) {
+        visits.pauseMs = nextPause(visits.pauseMs, housekeeping.juggle(index))
+        visits.dueMs = now + visits.pauseMs
+      }
+      wait = Math.min(wait, visits.dueMs - now)
+    }
+    return Math.max(wait, SLEEP_MIN_MS)
+  }
+
+  // --- crawls
+
+  #goOnCrawling(): number {
+    const { loop, engine } = this.#options
+    if (!this.#crawl) this.#beginScheduled()
+    if (!this.#crawl) return SLEEP_MAX_MS
+    const now = loop.now()
+    if (now < this.#crawlDueMs) return this.#crawlDueMs - now
+    this.#crawlSlice(this.#crawl)
+    const sleepMs = engine.housekeeping.lru().crawlerSleepUs / 1000
+    this.#crawlDueMs = now + sleepMs
+    return this.#crawl ? sleepMs : SLEEP_MAX_MS
+  }
+
+  #crawlSlice(crawl: Crawl): void {
+    const { loop, engine } = this.#options
+    const { housekeeping } = engine
+    let items = CRAWLS_PER_SLICE
+    for (let list = crawl.lists[0]; list !== undefined && items > 0; list = crawl.lists[0]) {
+      const index = Math.floor(list / LISTS)
+      if (crawl.itemsLeft === null) {
+        const { crawlerTocrawl } = housekeeping.lru()
+        const count = housekeeping.listCount(index, list % LISTS)
+        crawl.itemsLeft = crawlerTocrawl > 0 ? Math.min(crawlerTocrawl, count) : count
+        housekeeping.beginCrawl(index, list % LISTS)
+      }
+      const steps = Math.min(items, crawl.itemsLeft)
+      const more = housekeeping.crawl(index, steps)
+      items -= steps
+      crawl.itemsLeft -= steps
+      if (more && crawl.itemsLeft > 0) continue
+      const found = housekeeping.endCrawl(index)
+      if (crawl.scheduled) this.#schedule.done(list, found, loop.wallClock())
+      crawl.lists.shift()
+      crawl.itemsLeft = null
+    }
+    if (crawl.lists.length > 0) return
+    this.#crawl = null
+    housekeeping.releaseCrawler()
+  }
+
+  /** Looked at once a second. */
+  #beginScheduled(): void {
+    const { loop, engine } = this.#options
+    const { housekeeping } = engine
+    const now = Math.floor(loop.wallClock())
+    if (now === this.#scheduledAt) return
+    this.#scheduledAt = now
+    const { maintainer, crawler } = housekeeping.lru()
+    if (!maintainer || !crawler || housekeeping.crawlerUse() !== 'idle') return
+    if (now < housekeeping.crawlerRefusedAt() + COURTESY_SEC) return
+    const lists = Array.from({ length: this.#visits.length * LISTS }, (_, list) => list).filter(
+      list => this.#schedule.isDue(list, now) && housekeeping.listCount(Math.floor(list / LISTS), list % LISTS) > 0,
+    )
+    if (lists.length === 0 || !housekeeping.claimCrawler('crawl', now)) return
+    for (const list of lists) this.#schedule.begun(list, now)
+    engine.count('lru_crawler_starts', 1)
+    this.#crawl = { lists, itemsLeft: null, scheduled: true }
+    this.#crawlDueMs = 0
+  }
+}
+
+/** As memcached's: an eighth longer after a visit in vain, half as long after one that found work. */
+function nextPause(pauseMs: number, moves: number): number {
+  if (moves > 0) return pauseMs / 2 < SLEEP_MIN_MS ? 0 : pauseMs / 2
+  return Math.min(SLEEP_MAX_MS, pauseMs === 0 ? SLEEP_MIN_MS : pauseMs * 1.125)
+}
