@@ -9,7 +9,7 @@
  * A lease that comes back for another session begins a new life: the fence stays closed until every data plane has dropped
  * its connections and everything parked.
  */
-import { fencingOf, isNewer } from '../tier/fencing.js'
+import { fencingOf } from '../tier/fencing.js'
 import { ASKS_PER_LEASE, Lease, leaseTerms } from '../tier/lease.js'
 import type { VotingStore } from '../tier/store.js'
 import type { Topology } from '../tier/topology.js'
@@ -41,7 +41,7 @@ export interface LeaseKeeperLinks {
   /** Drops all connections and everything parked in all data planes; `done` when none is left. */
   dropAll(done: () => void): void
   /** The lease ran out, or is there again: data planes that sleep need not find out by themselves. */
-  tellPlanes(): void
+  tellPlanes(lapsed: string | null): void
 }
 
 const JUST_NOW_MS = 1000
@@ -129,10 +129,6 @@ export class LeaseKeeper {
     this.#count(member, ask, vote.refusal)
   }
 
-  isNews(topology: Topology): boolean {
-    return isNewer(topology, this.#topology)
-  }
-
   #count(voter: number | 'store', ask: number, refusal: string | null): void {
     const { loop, onEvent } = this.#options
     const now = loop.clock()
@@ -147,11 +143,11 @@ export class LeaseKeeper {
       this.#links.dropAll(() => {
         this.#dropping = false
         this.#write()
-        this.#links.tellPlanes()
+        this.#links.tellPlanes(null)
       })
     }
     this.#write()
-    if (!was) this.#links.tellPlanes()
+    if (!was && !this.#dropping) this.#links.tellPlanes(null)
     this.#report()
   }
 
@@ -191,7 +187,7 @@ export class LeaseKeeper {
     if (!this.#lease.lapses(now)) return
     this.#options.fence.count('lapses')
     this.#options.onEvent(`the lease ran out: ${this.#lease.whyNot()}`)
-    this.#links.tellPlanes()
+    this.#links.tellPlanes(this.reason)
   }
 
   #write(): void {

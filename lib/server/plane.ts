@@ -54,6 +54,8 @@ export type ToControl =
       dataFd?: number
     }
   | { type: 'failed'; sentence: string }
+  /** Nothing of the life before is left here: no connection, nothing parked. Answers `drop`. */
+  | { type: 'dropped' }
   | { type: 'stopped' }
 
 export type ToData =
@@ -70,6 +72,10 @@ export type ToData =
   | { type: 'credentials'; credentials: readonly Uint8Array[] }
   /** -Z: what new connections are shown from now on. */
   | { type: 'certificates'; tls: TlsSettings }
+  /** The lease ran out, for this reason, or is there again (null). The fence itself is in shared memory; this is only news. */
+  | { type: 'lease'; lapsed: string | null }
+  /** Another session of the node begins: all connections of clients and nodes are closed, and everything parked dropped. */
+  | { type: 'drop' }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

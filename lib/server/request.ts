@@ -16,6 +16,8 @@ export interface Request {
   cancel: (() => void) | null
   /** Replies of the same connection were made by the same turn and go out before this one. */
   pipelined?: boolean
+  /** Closes the connection that it came on, unanswered: whoever worked on it may not be the authority any more. */
+  cut?(): void
   /** Called once; the bytes are the request's to keep. */
   answer(reply: Buffer): void
   /** Instead of `answer`, where the asker can take a long answer bit by bit. */

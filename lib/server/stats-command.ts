@@ -10,6 +10,8 @@ export interface Facts {
   backlog: number
   dumps: boolean
   tracksSizes: boolean
+  /** In a tier: of the node's lease (silence.ts). */
+  fence?: [string, number][]
   /** Unix seconds. */
   startedAt: number
   now: number
@@ -97,6 +99,7 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
     ...named(counted, CRAWLER),
     ...named(counted, LAST),
     ...named(counted, OWN),
+    ...(facts.fence ?? []),
   ])
 }
 
