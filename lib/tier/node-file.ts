@@ -55,11 +55,12 @@ export class NodeFile {
     }
     const state = stateShape.safeParse(value)
     if (!state.success) throw damaged(plainIssue(state.error))
-    const { topology, votes = null, ...known } = state.data
-    if (topology === null) return { ...known, votes, topology: null }
+    const { topology, votes, ...rest } = state.data
+    const known = votes ? { ...rest, votes } : rest
+    if (topology === null) return { ...known, topology: null }
     const checked = checkTopology(topology)
     if (!checked.ok) throw damaged(checked.problem)
-    return { ...known, votes, topology: checked.value }
+    return { ...known, topology: checked.value }
   }
 
   /**
