@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
+import type { ClientBenchOptions } from './client.js'
 import { compareCommand, loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
 
@@ -14,6 +15,7 @@ export function benchCommand(command: Command): void {
     .addCommand(scaleOutCommand())
     .addCommand(memoryCommand())
     .addCommand(ringCommand())
+    .addCommand(clientCommand())
     .addCommand(loadCommand())
     .addCommand(compareCommand())
 }
@@ -96,6 +98,23 @@ function ringCommand(): Command {
       const report = await runRing(options)
       say(json ? JSON.stringify(report) : ringText(report))
       process.exitCode = report.withinPromise ? 0 : 1
+    })
+}
+
+function clientCommand(): Command {
+  return new Command('client')
+    .description(
+      "our client beside npm's memcached, memjs and memcache-client, and our reader of replies beside memcache-parser",
+    )
+    .addOption(new Option('--server <kind>', 'what they talk to').choices(['memcached', 'node']).default('memcached'))
+    .option('--rounds <n>', 'rounds; the best counts', whole(1), 5)
+    .option('--duration <ms>', 'of each kind of work in each round', whole(10), 1000)
+    .option('--value <bytes>', 'size of each value', whole(1), 100)
+    .option('--json', 'print the numbers as JSON')
+    .action(async ({ json, ...options }: ClientBenchOptions & { json?: true }) => {
+      const { clientText, runClientBench } = await import('./client.js')
+      const report = await runClientBench(options)
+      say(json ? JSON.stringify(report) : clientText(report))
     })
 }
 

@@ -1,6 +1,7 @@
-// Builds dist/: the TypeScript of lib/, bin/, bench/ and test/ by tsc, the engine of lib/engine/assembly by asc.
+// Builds dist/: the TypeScript of lib/, bin/, bench/ and test/ by tsc, its library entries a second time as CommonJS (dist/cjs),
+// the engine of lib/engine/assembly by asc.
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -39,4 +40,13 @@ if (only !== 'ts' && existsSync(join(root, 'lib/engine/assembly/index.ts'))) {
 if (only !== 'wasm') {
   run('typescript', 'tsc', ['-p', 'tsconfig.json'])
   if (existsSync(join(root, 'dist/bin/continuum.js'))) chmodSync(join(root, 'dist/bin/continuum.js'), 0o755)
+  run('typescript', 'tsc', ['-p', 'tsconfig.cjs.json'])
+  writeFileSync(join(root, 'dist/cjs/package.json'), '{ "type": "commonjs" }\n')
+  // npm's hashring is what require() gives, and not a module with a default: so is ours.
+  const hashring = 'lib/hashring/hashring.js'
+  writeFileSync(join(root, 'dist/cjs/hashring.cjs'), `module.exports = require('./${hashring}').default\n`)
+  writeFileSync(
+    join(root, 'dist/cjs/hashring.d.cts'),
+    `import HashRing = require('./${hashring}')\nexport = HashRing.default\n`,
+  )
 }

@@ -182,6 +182,7 @@ export interface HousekeepingApi {
   beginDump(): DumpPlace
   /** The next part of lines (metadump, mgdump) or sizes (u32 each) of the classes in `classes` (a bit each); null at the end. May be empty. */
   dump(kind: DumpKind, classes: bigint, place: DumpPlace): Buffer | null
+  /** Lines of COLD, from its head, at most `limit` (0: all) and 2 MiB. Not a slice: as in memcached, the class waits meanwhile, some milliseconds. */
   cachedump(slabClass: number, limit: number): Buffer
 }
 
@@ -204,7 +205,10 @@ export interface RouteTable {
   owners: Uint16Array
   /** For arcs of ours: first epoch of our present tenure. An item of an unsettled arc counts only if its mark is >= this. */
   tenures: Uint32Array
-  /** 1 = nothing left to take for this arc (or not ours). */
+  /**
+   * 1 = nothing left to take for this arc (or not ours). 2 = guarded: unsettled, and somebody who is away would have to be
+   * asked: reads of what is held are answered, everything else stops with `guard`.
+   */
   settled: Uint8Array
 }
 
@@ -256,7 +260,7 @@ export interface EngineApi {
   point(key: Uint8Array): number
   /** Mark of what this node holds for the key, item or tombstone; -1 when nothing. */
   held(key: Uint8Array): number
-  /** Takes the key out of the store if it is held with a mark < `before`: the record (a copy), or null when nothing such is held (or it is expired or flushed). */
+  /** Takes the key out of the store if it is held with a mark < `before`: the record (a copy), a tombstone of it if it is expired or flushed, or null when nothing such is held. */
   handOver(key: Uint8Array, before: number): ItemRecord | null
   /**
    * Stores a record that this node has become the authority for, as of epoch `mark`.
@@ -264,6 +268,15 @@ export interface EngineApi {
    * A record older than the last flush is 'expired'. The node's version counter never falls behind the record's.
    */
   install(record: ItemRecord, mark: number): Installed
+  /** What is held with a mark >= `oldest` counts as of epoch `mark` from now on. False: nothing such is held. */
+  renew(key: Uint8Array, oldest: number, mark: number): boolean
+  /** The record of what is held for the key, item or tombstone, which stays; a tombstone of it if it is expired or flushed; null: nothing. */
+  peek(key: Uint8Array): ItemRecord | null
+  recordKey(record: ItemRecord): Uint8Array
+  /** 0: an absence that nobody wrote. */
+  recordVersion(record: ItemRecord): bigint
+  /** A record that says of the same key that it was deleted by the write of the same version. */
+  tombstoneOf(record: ItemRecord): ItemRecord
   /** As install, for "the source knows nothing": a tombstone of version 0 with the mark, if nothing with a mark >= `mark` is held. False: no memory (harmless: it is taken again at the next touch). */
   installAbsent(key: Uint8Array, mark: number): boolean
   /**
@@ -284,8 +297,8 @@ export interface EngineApi {
    * For the rare case that several generations are unsettled at once and the current owner is not the next taker.
    */
   keys(before: number, cursor: number, buckets: number): { keys: { key: Uint8Array; mark: number }[]; cursor: number }
-  /** Frees tombstones of settled arcs; same walking rule as collect. Returns the cursor or -1. */
-  sweepTombstones(cursor: number, buckets: number): number
+  /** Frees tombstones of settled arcs and, when `foreign`, all that other nodes own; same walking rule as collect. Returns the cursor or -1. */
+  sweepTombstones(cursor: number, buckets: number, foreign: boolean): number
   /** Number of hash buckets, for progress; it grows (housekeeping.ts). */
   buckets(): number
 
@@ -295,6 +308,8 @@ export interface EngineApi {
   observe(version: bigint): void
   /** Everything with a version <= this is gone, and whatever arrives later with such a version is refused. */
   flush(version: bigint): void
+  /** The highest version given to `flush`. */
+  flushed(): bigint
   /** flush_all with a delay for a node alone or one member: at `unixSeconds` everything stored until then is gone. 0 cancels. */
   flushAt(unixSeconds: number): void
   /** When a delayed flush_all is to come, Unix seconds; 0: none is. */

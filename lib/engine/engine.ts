@@ -36,7 +36,7 @@ import type {
 import { Stop } from './contract.js'
 import { Housekeeping, type HousekeepingWasm } from './housekeeping.js'
 import { CLASS_STRIDE, computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
-import { checkRecord, recordLength } from './record.js'
+import { checkRecord, encodeRecord, keyOfRecord, recordLength, versionOfRecord } from './record.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
 const ENGINE_COUNTERS = [
@@ -136,11 +136,14 @@ interface Wasm extends HousekeepingWasm {
   routeOf(keyLength: number): void
   heldMark(keyLength: number): bigint
   handOver(keyLength: number, before: number): number
+  peek(keyLength: number): number
+  renew(keyLength: number, oldest: number, mark: number): number
   install(mark: number): number
   installAbsent(keyLength: number, mark: number): number
   collect(owner: number, before: number, hot: number, cursor: number, buckets: number, bytesMax: number): number
   listKeys(before: number, cursor: number, buckets: number): number
-  sweepTombstones(cursor: number, buckets: number): number
+  sweepTombstones(cursor: number, buckets: number, foreign: boolean): number
+  flushed(): bigint
   version(): bigint
   observe(version: bigint): void
   flush(version: bigint): void
@@ -283,7 +286,7 @@ export class Engine implements EngineApi {
     const at = slot + this.#layout.routePoints
     let unsettled = 0
     for (let arc = 0; arc < settled.length; arc++) {
-      if (settled[arc] === 0 && owners[arc] === table.self) unsettled = 1
+      if (settled[arc] !== 1 && owners[arc] === table.self) unsettled = 1
     }
     new Uint32Array(buffer, slot, 4).set([table.epoch, table.self, points.length, unsettled])
     new Uint32Array(buffer, at, points.length).set(points)
@@ -322,8 +325,32 @@ export class Engine implements EngineApi {
   }
 
   handOver(key: Uint8Array, before: number): ItemRecord | null {
-    const length = this.#wasm.handOver(this.#putKey(key), before)
+    return this.#record(this.#wasm.handOver(this.#putKey(key), before))
+  }
+
+  peek(key: Uint8Array): ItemRecord | null {
+    return this.#record(this.#wasm.peek(this.#putKey(key)))
+  }
+
+  #record(length: number): ItemRecord | null {
     return length === 0 ? null : this.bytes.slice(this.scratch.offset, this.scratch.offset + length)
+  }
+
+  renew(key: Uint8Array, oldest: number, mark: number): boolean {
+    return this.#wasm.renew(this.#putKey(key), oldest, mark) !== 0
+  }
+
+  recordKey(record: ItemRecord): Uint8Array {
+    return keyOfRecord(record)
+  }
+
+  recordVersion(record: ItemRecord): bigint {
+    return versionOfRecord(record)
+  }
+
+  tombstoneOf(record: ItemRecord): ItemRecord {
+    const [key, version] = [keyOfRecord(record), versionOfRecord(record)]
+    return encodeRecord({ key, value: null, flags: 0, version, toLiveSec: null, fetched: false, active: false })
   }
 
   install(record: ItemRecord, mark: number): Installed {
@@ -362,8 +389,8 @@ export class Engine implements EngineApi {
     return { keys, cursor: this.#cursor(next) }
   }
 
-  sweepTombstones(cursor: number, buckets: number): number {
-    return this.#cursor(this.#wasm.sweepTombstones(cursor, buckets))
+  sweepTombstones(cursor: number, buckets: number, foreign: boolean): number {
+    return this.#cursor(this.#wasm.sweepTombstones(cursor, buckets, foreign))
   }
 
   buckets(): number {
@@ -384,6 +411,10 @@ export class Engine implements EngineApi {
 
   version(): bigint {
     return BigInt.asUintN(64, this.#wasm.version())
+  }
+
+  flushed(): bigint {
+    return BigInt.asUintN(64, this.#wasm.flushed())
   }
 
   observe(version: bigint): void {

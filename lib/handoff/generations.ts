@@ -6,12 +6,15 @@
  *   generation 7 (base)    B       B        C       C        everything here is settled: the actor of the base owns
  *   generation 8           A       B        A       C        8 is a join of A: it takes two pieces, from B and from C
  *
+ * The actor is the first node of the ring walk that is not away: the home, or a stand-in (DESIGN 8).
+ *
  * Pure: knows rings and numbers, no store, no messages. Invariants: epochs ascend; a generation of a given epoch never
- * changes; absence (`away`) is part of the picture from the start, and empty until nodes may go away.
+ * changes; nobody is away in the base, whose actors own what they hold (see lib/tier/controller.ts, who retires).
  */
 import { strict as assert } from 'node:assert'
 import type { RouteTable } from '../engine/contract.js'
 import { type Dialect, Ring } from '../ketama/index.js'
+import { search } from '../ketama/points.js'
 
 /** The part of a topology's generation that handoff needs; see lib/tier/topology.ts. */
 export interface GenerationSpec {
@@ -32,12 +35,27 @@ export interface TransferPlan {
   arcs: number
 }
 
+/** The unbroken run of generations in which one node is the actor of an arc, up to the generation asked about. */
+export interface Tenure {
+  /** First epoch of it. */
+  start: number
+  /** Who acted before; null: nobody, it goes back to the base. */
+  source: number | null
+  /** Epoch of the source's last generation; the base's epoch if there is none. */
+  before: number
+}
+
 interface Known {
   epoch: number
   ring: Ring
   numbers: number[]
   away: Set<number>
 }
+
+/** How a piece of the circle stands at its actor; the numbers are shared with the engine. */
+const UNSETTLED = 0
+const SETTLED = 1
+const GUARDED = 2
 
 /** Rings by what they are made of: the same generation comes again with every revision of the document. */
 const rings = new Map<string, Ring>()
@@ -107,22 +125,69 @@ export class Generations {
     return this.#known[this.#indexOf(epoch) - 1]?.epoch
   }
 
-  /** First epoch of the unbroken run, ending with `epoch`, in which `node` is the actor of the arc. The base's epoch means "since before the picture begins". */
-  tenureStart(node: number, epoch: number, arc: number): number {
-    let g = this.#indexOf(epoch)
-    assert(g >= 0 && this.#actors[g]![arc] === node, 'asked of the actor only')
-    while (g > 0 && this.#actors[g - 1]![arc] === node) g--
-    return this.#known[g]!.epoch
+  /** The tenure of `node` that reaches `epoch`, of which it must be the actor. */
+  tenure(node: number, epoch: number, arc: number): Tenure {
+    const first = this.#tenureStart(node, this.#indexOf(epoch), arc)
+    const before = this.#known[Math.max(0, first - 1)]!.epoch
+    return { start: this.#known[first]!.epoch, source: first === 0 ? null : this.#actors[first - 1]![arc]!, before }
   }
 
-  /** Everything that `self` takes from others, by generation and source. */
+  /** Is anybody away in any generation of the picture? */
+  get hasAbsence(): boolean {
+    return this.#known.some(({ away }) => away.size > 0)
+  }
+
+  /** Is the node away in the newest generation? */
+  isAwayNow(node: number): boolean {
+    return this.#known.at(-1)!.away.has(node)
+  }
+
+  /** Was the node away in every, or in any, generation of a run of epochs? */
+  wasAway(node: number, from: number, to: number, how: 'every' | 'some'): boolean {
+    const run = this.#known.filter(({ epoch }) => epoch >= from && epoch <= to)
+    return how === 'every' ? run.every(({ away }) => away.has(node)) : run.some(({ away }) => away.has(node))
+  }
+
+  /** Has the node been away in any generation of the picture? */
+  wasEverAway(node: number): boolean {
+    return this.#known.some(({ away }) => away.has(node))
+  }
+
+  /**
+   * The node that must be waited for before all that the actor `self` of `epoch` should know of an arc can be taken: the
+   * first one met, walking back from tenure to tenure, that `isHeldBack` names. Null: nothing of that kind is in the way.
+   */
+  heldBackBy(self: number, epoch: number, arc: number, isHeldBack: (node: number) => boolean): number | null {
+    for (let tenure = this.tenure(self, epoch, arc); tenure.source !== null; ) {
+      if (isHeldBack(tenure.source)) return tenure.source
+      tenure = this.tenure(tenure.source, tenure.before, arc)
+    }
+    return null
+  }
+
+  /** Nodes that are away and must be waited for by `self`, the actor of the newest generation, on some arc. */
+  absentBefore(self: number): Set<number> {
+    const found = new Set<number>()
+    if (this.#known.at(-1)!.away.size === 0) return found
+    for (let arc = 0; arc < this.points.length; arc++) {
+      if (this.#actors.at(-1)![arc] !== self) continue
+      const home = this.heldBackBy(self, this.epoch, arc, node => this.isAwayNow(node))
+      if (home !== null) found.add(home)
+    }
+    return found
+  }
+
+  /**
+   * Everything that `self` takes from others, by generation and source. Not what it kept for a node that was away all the
+   * time and acts again: that node knows itself what it knew.
+   */
   transfersTo(self: number): TransferPlan[] {
     const plans = new Map<string, TransferPlan>()
     for (let g = 1; g < this.#known.length; g++) {
       const now = this.#actors[g]!
       const old = this.#actors[g - 1]!
       for (let arc = 0; arc < now.length; arc++) {
-        if (now[arc] !== self || old[arc] === self) continue
+        if (now[arc] !== self || old[arc] === self || this.#isKeptFor(old[arc]!, self, g, arc)) continue
         const plan = { generation: this.#known[g]!.epoch, source: old[arc]!, arcs: 1 }
         const key = `${plan.generation}:${plan.source}`
         const known = plans.get(key)
@@ -133,8 +198,16 @@ export class Generations {
     return [...plans.values()]
   }
 
-  /** The engine's view of this picture at `self`. Neighbouring arcs that read the same are merged. */
-  routeTable(self: number, isSettled: (generation: number, source: number) => boolean): RouteTable {
+  /**
+   * The engine's view of this picture at `self`. Neighbouring arcs that read the same are merged. An unsettled arc for
+   * which somebody must be waited for (see heldBackBy) is guarded: the engine alone may read there, but not write. So is a
+   * settled one as long as a log may hold older writes of its keys: what follows them must be logged as well.
+   */
+  routeTable(
+    self: number,
+    isSettled: (generation: number, source: number) => boolean,
+    isLogged: (node: number) => boolean = () => false,
+  ): RouteTable {
     const last = this.#known.length - 1
     const points: number[] = []
     const owners: number[] = []
@@ -143,24 +216,26 @@ export class Generations {
     for (let arc = 0; arc < this.points.length; arc++) {
       const owner = this.#actors[last]![arc]!
       let tenure = 0
-      let done = 1
+      let state = SETTLED
       if (owner === self) {
-        let g = last
-        while (g > 0 && this.#actors[g - 1]![arc] === self) g--
+        const g = this.#tenureStart(self, last, arc)
         if (g > 0) {
           tenure = this.#known[g]!.epoch
-          done = isSettled(tenure, this.#actors[g - 1]![arc]!) ? 1 : 0
+          const isOpen = !isSettled(tenure, this.#actors[g - 1]![arc]!)
+          const isHeldBack = (node: number) => isLogged(node) || (isOpen && this.isAwayNow(node))
+          if (this.heldBackBy(self, this.epoch, arc, isHeldBack) !== null) state = GUARDED
+          else if (isOpen) state = UNSETTLED
         }
       }
       const end = points.length - 1
-      if (end >= 0 && owners[end] === owner && tenures[end] === tenure && settled[end] === done) {
+      if (end >= 0 && owners[end] === owner && tenures[end] === tenure && settled[end] === state) {
         points[end] = this.points[arc]!
         continue
       }
       points.push(this.points[arc]!)
       owners.push(owner)
       tenures.push(tenure)
-      settled.push(done)
+      settled.push(state)
     }
     return {
       epoch: this.epoch,
@@ -172,6 +247,25 @@ export class Generations {
     }
   }
 
+  /** Did `self`, from epoch `start` on, only stand in on this arc until `home` acted again, and so never take it from there? */
+  isKept(home: number, self: number, start: number, arc: number): boolean {
+    return this.#isKeptFor(home, self, this.#indexOf(start), arc)
+  }
+
+  /** Was `self`, from generation g on, a stand-in for `home` until `home` acted again, never having been there meanwhile? */
+  #isKeptFor(home: number, self: number, g: number, arc: number): boolean {
+    for (; g < this.#known.length && this.#actors[g]![arc] === self; g++) {
+      if (!this.#known[g]!.away.has(home)) return false
+    }
+    return g < this.#known.length && this.#actors[g]![arc] === home
+  }
+
+  #tenureStart(node: number, g: number, arc: number): number {
+    assert(g >= 0 && this.#actors[g]![arc] === node, 'asked of the actor only')
+    while (g > 0 && this.#actors[g - 1]![arc] === node) g--
+    return g
+  }
+
   #indexOf(epoch: number): number {
     for (let g = 0; g < this.#known.length; g++) if (this.#known[g]!.epoch === epoch) return g
     return -1
@@ -180,12 +274,15 @@ export class Generations {
 
 /** First node of the walk from the point that is not away (DESIGN 8). */
 function actorOf(known: Known, point: number): number {
-  const owner = known.ring.indexAt(point)
-  const home = known.numbers[owner]!
-  if (known.away.size === 0 || !known.away.has(home)) return home
-  throw new Error(
-    `generation ${known.epoch} declares node ${home} away, which this version does not know how to stand in for`,
-  )
+  const home = known.numbers[known.ring.indexAt(point)]!
+  if (!known.away.has(home)) return home
+  const { values, owners } = known.ring.points()
+  const start = search(values, point)
+  for (let step = 1; step < values.length; step++) {
+    const next = known.numbers[owners[(start + step) % values.length]!]!
+    if (!known.away.has(next)) return next
+  }
+  throw new Error(`generation ${known.epoch} declares every node of its ring away`)
 }
 
 function mergedPoints(all: readonly Ring[]): Uint32Array {

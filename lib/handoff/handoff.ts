@@ -15,6 +15,7 @@ import type { EngineApi, RouteTable } from '../engine/contract.js'
 import { CatchUp } from './catch-up.js'
 import { TierFlush } from './flush.js'
 import { type GenerationSpec, Generations, type RingRule } from './generations.js'
+import { type Hints, NO_HINTS } from './hints.js'
 import { Source } from './source.js'
 import { Taker, type TakerEffects, type TransferProgress } from './taker.js'
 import type { ThrottleLimits } from './throttle.js'
@@ -26,6 +27,11 @@ export type HandoffStore = Pick<
   | 'held'
   | 'install'
   | 'installAbsent'
+  | 'renew'
+  | 'peek'
+  | 'recordKey'
+  | 'recordVersion'
+  | 'tombstoneOf'
   | 'handOver'
   | 'collect'
   | 'keys'
@@ -35,6 +41,7 @@ export type HandoffStore = Pick<
   | 'version'
   | 'observe'
   | 'flush'
+  | 'flushed'
 >
 
 /** On a link to another node this node is the taker (it dialed) or the source (it was dialed). */
@@ -44,6 +51,8 @@ export interface HandoffEffects {
   /** False: there is no such link now. */
   send(role: Role, peer: number, message: Message): boolean
   granted(ticket: number): void
+  /** A guarded request was executed, and what it wrote is in the log: its reply may go. */
+  executed(ticket: number): void
   refused(ticket: number, reason: string): void
   flushed(ticket: number, failure: string | null): void
   /** A route table is in force in the engine. */
@@ -70,6 +79,18 @@ export interface HandoffTopology {
   members: number[]
 }
 
+/** A request for a key of a guarded arc. */
+export interface GuardedRequest {
+  key: Uint8Array
+  /** Might it change anything? */
+  writes: boolean
+  /**
+   * Executes it, now, in this thread, whatever the route says, on what this node holds of its present tenure. Blind: only a
+   * node that is away knows the key.
+   */
+  execute(isBlind: boolean): void
+}
+
 interface Held {
   role: Role
   peer: number
@@ -90,16 +111,24 @@ export class Handoff {
   readonly #catchUp: CatchUp
   /** The newest topology that came before the clock was caught up. */
   #first: HandoffTopology | null = null
+  /** The newest topology, if what must be dropped before it is in force is not gone yet. */
+  #preparing: HandoffTopology | null = null
+  /** Droppings of logged writes under way, and the guarded requests that wait for their end. */
+  #drops = 0
+  #waitingForDrops: (() => void)[] = []
+  #replayed = false
   #topology: HandoffTopology | null = null
   #generations: Generations | null = null
   #epoch = 0
   #dirty = false
   #held: Held[] = []
   #sweepCursor = -1
+  readonly #hints: Hints
   readonly #forgotten = new Set<number>()
   readonly #waiting = new Set<number>()
 
-  constructor(store: HandoffStore, effects: HandoffEffects, limits?: ThrottleLimits) {
+  constructor(store: HandoffStore, effects: HandoffEffects, limits?: ThrottleLimits, hints: Hints = NO_HINTS) {
+    this.#hints = hints
     this.#store = store
     this.#effects = effects
     const takerEffects: TakerEffects = {
@@ -107,8 +136,9 @@ export class Handoff {
       routeChanged: () => this.#publish(),
       generationSettled: epoch => effects.generationSettled(epoch),
     }
-    this.taker = new Taker(store, takerEffects, limits)
-    this.source = new Source(store, this.taker, { send: (taker, message) => effects.send('source', taker, message) })
+    this.taker = new Taker(store, takerEffects, limits, hints)
+    const sourceEffects = { send: (taker: number, message: Message) => effects.send('source', taker, message) }
+    this.source = new Source(store, this.taker, sourceEffects, hints)
     this.#catchUp = new CatchUp({
       send: (member, message) => effects.send('taker', member, message),
       observe: version => store.observe(version),
@@ -160,16 +190,90 @@ export class Handoff {
     this.#catchUp.ask(topology.members)
   }
 
+  /**
+   * Logged writes that the new picture makes useless are dropped before it is in force: where nobody has to be waited for any
+   * more, this node's later writes are not logged, and an older one must not outlive them.
+   */
   #adopt(topology: HandoffTopology): void {
     const generations = new Generations(topology.generations, topology.rule)
     assert(generations.epoch >= this.#epoch, 'epochs never go back')
+    this.#preparing = topology
+    if (this.taker.replaying) return // it is looked at again when the log is in memory
+    if (this.#generations === null && !this.#replayed) {
+      this.#replay()
+      return
+    }
+    const useless = this.#uselessWrites(generations, topology.self)
+    if (useless.length === 0) {
+      this.#install(topology, generations)
+      return
+    }
+    this.#drops++
+    this.#hints.drop(useless, () => {
+      this.#drops--
+      if (this.#preparing === topology) this.#install(topology, generations)
+      if (this.#drops > 0) return
+      const waiting = this.#waitingForDrops
+      this.#waitingForDrops = []
+      for (const begin of waiting) begin()
+    })
+  }
+
+  #uselessWrites(generations: Generations, self: number): Uint8Array[] {
+    const useless: Uint8Array[] = []
+    if (this.#generations && generations.base === this.#generations.base) return useless
+    const isHeldBack = (node: number) => this.#isLogged(node) || generations.isAwayNow(node)
+    for (const key of this.#hints.keys()) {
+      const written = this.#hints.find(key)
+      const arc = generations.arcAt(this.#store.point(key))
+      if (generations.actor(written, arc) !== self) useless.push(Uint8Array.from(key))
+      else if (generations.heldBackBy(self, written, arc, isHeldBack) === null) useless.push(Uint8Array.from(key))
+    }
+    return useless
+  }
+
+  #install(topology: HandoffTopology, generations: Generations): void {
+    if (generations.epoch < this.#epoch) return
     const retired = this.#generations && generations.base > this.#generations.base
+    const begins = this.#generations === null
     this.#topology = topology
     this.#generations = generations
+    if (generations.hasAbsence) this.taker.mayHoldLeftovers = true
     this.source.setGenerations(topology.self, generations)
+    this.#openLogs(generations, topology.self, begins)
     this.taker.setGenerations(topology.self, generations, epoch => topology.settled.has(epoch))
-    if (retired && generations.base === generations.epoch) this.#sweepCursor = 0
+    this.#sweepCursor = retired && generations.base === generations.epoch ? 0 : -1
     this.#publish()
+  }
+
+  /** A log for each node that must be waited for; none for those that are no part of any outage any more. */
+  #openLogs(generations: Generations, self: number, begins: boolean): void {
+    const known = new Set(this.#hints.homes())
+    for (const home of generations.absentBefore(self)) if (!known.has(home)) this.#hints.open(home, begins)
+    for (const home of known) if (!generations.wasEverAway(home)) this.#hints.forget(home, () => this.#publish())
+  }
+
+  /**
+   * What an earlier life of this node logged is in memory again, as of when it was written, before the first picture is in
+   * force: it is the newest that this node knows of these keys, whether or not it would be logged now.
+   */
+  #replay(): void {
+    this.#replayed = true
+    const keys = this.#hints.keys()[Symbol.iterator]()
+    const next = (): void => {
+      const { value: key, done } = keys.next()
+      this.taker.replaying = !done
+      if (done) {
+        if (this.#preparing) this.#adopt(this.#preparing)
+        return
+      }
+      const generation = this.#hints.find(key)
+      this.#hints.read(key, record => {
+        if (record) this.#store.install(record, generation)
+        next()
+      })
+    }
+    next()
   }
 
   /** A worker met a key of ours that must be taken first. */
@@ -180,7 +284,7 @@ export class Handoff {
       this.#effects.refused(ticket, 'this node has no ring yet')
       return
     }
-    const owned = () => {
+    const again = () => {
       if (this.#settleTicket(ticket)) this.#effects.granted(ticket)
     }
     const failed = (reason: string) => {
@@ -192,12 +296,75 @@ export class Handoff {
       return
     }
     this.#waiting.add(ticket)
-    if (!this.taker.acquire(key, generations.epoch, { owned, failed })) return
+    // Blind: the arc is guarded by now, and the engine will say so.
+    const acquired = this.taker.acquire(key, generations.epoch, { owned: again, blind: again, failed })
+    if (acquired === 'waiting') return
     // Owned, yet the engine said "take": it answered by an older table, or this generation's table is not in force yet.
     if (this.#dirty) this.#publish()
-    const start = generations.tenureStart(topology.self, generations.epoch, arc)
-    if (start !== generations.base && this.#store.held(key) < start) this.#store.installAbsent(key, generations.epoch)
-    owned()
+    if (acquired === 'owned') {
+      const { start, source } = generations.tenure(topology.self, generations.epoch, arc)
+      if (source !== null && this.#store.held(key) < start) this.#store.installAbsent(key, generations.epoch)
+    }
+    again()
+  }
+
+  /** A worker met a key of a guarded arc: the request is executed here, and what it wrote logged before it is answered. */
+  guard(ticket: number, request: GuardedRequest): void {
+    const generations = this.#generations
+    const topology = this.#topology
+    if (!generations || !topology) {
+      this.#effects.refused(ticket, 'this node has no ring yet')
+      return
+    }
+    if (this.#dirty) this.#publish()
+    const { key } = request
+    const arc = generations.arcAt(this.#store.point(key))
+    const isActor = generations.actor(generations.epoch, arc) === topology.self
+    const isHeldBack = (node: number) => this.#isLogged(node) || generations.isAwayNow(node)
+    const home = isActor ? generations.heldBackBy(topology.self, generations.epoch, arc, isHeldBack) : null
+    if (home === null) {
+      this.#effects.granted(ticket) // it moved on, or is guarded no more: from the start
+      return
+    }
+    this.#waiting.add(ticket)
+    if (this.#drops > 0) {
+      // What it would log now might stay behind in a log that is being emptied.
+      this.#waitingForDrops.push(() => this.#again(ticket))
+      return
+    }
+    const run = (isBlind: boolean) => {
+      if (this.#forgotten.has(ticket)) this.#settleTicket(ticket)
+      else if (this.#generations !== generations || this.#drops > 0) this.#again(ticket)
+      else this.#execute(ticket, request, home, isBlind)
+    }
+    const failed = (reason: string) => {
+      if (this.#settleTicket(ticket)) this.#effects.refused(ticket, reason)
+    }
+    const waiter = { owned: () => run(false), blind: () => run(true), failed }
+    const acquired = this.taker.acquire(key, generations.epoch, waiter)
+    if (acquired !== 'waiting') run(acquired === 'blind')
+  }
+
+  #again(ticket: number): void {
+    if (this.#settleTicket(ticket)) this.#effects.granted(ticket)
+  }
+
+  #execute(ticket: number, { key, writes, execute }: GuardedRequest, home: number, isBlind: boolean): void {
+    execute(isBlind)
+    const executed = () => {
+      if (this.#settleTicket(ticket)) this.#effects.executed(ticket)
+    }
+    const generations = this.#generations!
+    const arc = generations.arcAt(this.#store.point(key))
+    const { start } = generations.tenure(this.#topology!.self, generations.epoch, arc)
+    const record = writes && this.#store.held(key) >= start ? this.#store.peek(key) : null
+    if (record) this.#hints.note(home, key, generations.epoch, record, executed)
+    else executed()
+  }
+
+  #isLogged(node: number): boolean {
+    for (const home of this.#hints.homes()) if (home === node) return true
+    return false
   }
 
   /** The asker of a ticket is gone. */
@@ -238,11 +405,19 @@ export class Handoff {
     }
     if (message.type === 'greet') {
       const version = this.#store.version().toString()
-      this.#effects.send(role, peer, { type: 'greeting', version, flushInSec: this.#effects.flushPendingSec() })
+      const flushed = this.#store.flushed().toString()
+      this.#effects.send(role, peer, {
+        type: 'greeting',
+        version,
+        flushed,
+        flushInSec: this.#effects.flushPendingSec(),
+      })
       return true
     }
     if (message.type === 'greeting') {
       // What moves here later must not outlive a flush that everybody else was told of.
+      const flushed = BigInt(message.flushed)
+      if (flushed > this.#store.flushed()) this.#store.flush(flushed)
       if (message.flushInSec > 0) this.#effects.flushLater(message.flushInSec)
       this.#catchUp.greeted(peer, BigInt(message.version))
       return true
@@ -264,9 +439,7 @@ export class Handoff {
     this.taker.tick(now, lagMs)
     this.#flush.tick(now)
     this.#catchUp.tick(now)
-    if (this.#sweepCursor >= 0) {
-      this.#sweepCursor = this.#store.sweepTombstones(this.#sweepCursor, TOMBSTONE_BUCKETS_PER_TICK)
-    }
+    if (this.#sweepCursor >= 0) this.#sweep()
   }
 
   #dispatch(role: Role, peer: number, message: Message): void {
@@ -284,6 +457,13 @@ export class Handoff {
     }
   }
 
+  /** One generation is left: nothing has to be remembered as absent, and what is not this node's own is of no use to anybody. */
+  #sweep(): void {
+    const foreign = this.taker.mayHoldLeftovers
+    this.#sweepCursor = this.#store.sweepTombstones(this.#sweepCursor, TOMBSTONE_BUCKETS_PER_TICK, foreign)
+    if (this.#sweepCursor < 0) this.taker.mayHoldLeftovers = false
+  }
+
   #applyFlush(version: bigint, delaySec: number): void {
     this.#store.observe(version)
     // PROTOCOL D7: a later flush_all replaces one that is still to come.
@@ -295,8 +475,10 @@ export class Handoff {
   #publish(): void {
     const generations = this.#generations
     if (!generations || !this.#topology) return
-    const table: RouteTable = generations.routeTable(this.#topology.self, (epoch, source) =>
-      this.taker.isSettled(epoch, source),
+    const table: RouteTable = generations.routeTable(
+      this.#topology.self,
+      (epoch, source) => this.taker.isSettled(epoch, source),
+      node => this.#isLogged(node),
     )
     this.#dirty = !this.#store.publish(table)
     if (this.#dirty) return

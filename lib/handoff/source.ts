@@ -7,12 +7,17 @@
  * generations: chains end, and back and forth does not deadlock (DESIGN 8, cases 1, 2 and 9).
  */
 import type { EngineApi } from '../engine/contract.js'
+import { isKeptForTaker } from './absence.js'
 import type { Generations } from './generations.js'
+import { type Hints, NO_HINTS } from './hints.js'
 import { HandedStream } from './stream.js'
 import type { Taker } from './taker.js'
 import type { Message } from './wire.js'
 
-export type SourceStore = Pick<EngineApi, 'point' | 'handOver' | 'collect' | 'keys' | 'buckets'>
+export type SourceStore = Pick<
+  EngineApi,
+  'point' | 'held' | 'handOver' | 'peek' | 'tombstoneOf' | 'collect' | 'keys' | 'buckets'
+>
 
 export interface SourceEffects {
   /** On the link that the taker dialed to this node. False: there is no such link now. */
@@ -23,6 +28,10 @@ interface Walk {
   pass: 0 | 1
   cursor: number
   done: boolean
+  /** Keys met in the store that the log has, too: they come when the store has been walked, with those that only the log has. */
+  logged: Uint8Array[]
+  /** Goes through them; null: the store has not been walked. */
+  rest: Iterator<Uint8Array> | null
 }
 
 interface TakerState {
@@ -38,6 +47,8 @@ interface TakerState {
  * wait for the control thread while it walks: well under a millisecond.
  */
 const BUCKETS_PER_BATCH = 65_536
+/** Logged keys in one batch at most. */
+const LOGGED_PER_BATCH = 256
 
 export class Source {
   readonly #store: SourceStore
@@ -47,8 +58,10 @@ export class Source {
   #self = -1
   #generations: Generations | null = null
   #lagMs = 0
+  readonly #hints: Hints
 
-  constructor(store: SourceStore, taker: Taker, effects: SourceEffects) {
+  constructor(store: SourceStore, taker: Taker, effects: SourceEffects, hints: Hints = NO_HINTS) {
+    this.#hints = hints
     this.#store = store
     this.#taker = taker
     this.#effects = effects
@@ -111,14 +124,16 @@ export class Source {
   }
 
   #onTake(taker: number, state: TakerState, message: Extract<Message, { type: 'take' }>): void {
-    const { id, generation, key } = message
+    const { id, generation, key, kept } = message
     state.stream.confirm(message.ack)
     const generations = this.#generations
-    const before = generations?.before(generation)
+    // Asked in the place of the absent source: the key leaves this node as of the generation in which the source should have taken it.
+    const leaves = kept ?? generation
+    const before = generations?.before(leaves)
     const session = state.session
-    const answer = (record: Uint8Array | null) => {
+    const answer = (record: Uint8Array | null, blind?: number) => {
       const seq = record ? state.stream.push(generation, [record]) : 0
-      this.#effects.send(taker, { type: 'taken', id, seq, generation, key, record })
+      this.#effects.send(taker, { type: 'taken', id, seq, generation, key, record, blind })
     }
     if (!generations || before === undefined) {
       answer(null) // retired: everything of it has long been handed over
@@ -126,67 +141,183 @@ export class Source {
     }
     const arc = generations.arcAt(this.#store.point(key))
     if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) {
-      const reason = `generation ${generation} does not move this key from node ${this.#self} to node ${taker}`
+      const reason = `generation ${leaves} does not move this key from node ${this.#self} to node ${taker}`
       this.#effects.send(taker, { type: 'declined', id, reason })
       return
     }
+    const wanted = () => state.session === session // else it is asked again on the next link
     const handOver = () => {
-      if (state.session === session) answer(this.#store.handOver(key, generation)) // else it is asked again on the next link
+      this.#give(key, leaves, wanted, record => answer(record))
+    }
+    const blind = () => {
+      if (state.session === session) answer(null, 0)
     }
     const failed = (reason: string) => {
       if (state.session === session) this.#effects.send(taker, { type: 'declined', id, reason })
     }
-    if (this.#taker.acquire(key, before, { owned: handOver, failed })) handOver()
+    if (kept !== undefined) {
+      if (this.#taker.neverGave(key, leaves, before, arc)) handOver()
+      else answer(null, 0)
+      return
+    }
+    const theirs = isKeptForTaker(generations, taker, this.#self, before, arc)
+    if (theirs !== null && !this.#knows(key, before, arc)) {
+      if (this.#hints.isVoid(taker)) answer(null)
+      else answer(null, theirs)
+      return
+    }
+    const acquired = this.#taker.acquire(key, before, { owned: handOver, blind, failed })
+    if (acquired === 'owned') handOver()
+    else if (acquired === 'blind') blind()
+  }
+
+  /** Has this node written the key, or been told of it, in its tenure that reaches `epoch`? */
+  #knows(key: Uint8Array, epoch: number, arc: number): boolean {
+    const { start } = this.#generations!.tenure(this.#self, epoch, arc)
+    return this.#store.held(key) >= start || this.#knowsFromLog(key, epoch, arc)
+  }
+
+  #knowsFromLog(key: Uint8Array, epoch: number, arc: number): boolean {
+    const logged = this.#hints.find(key)
+    return logged <= epoch && logged >= this.#generations!.tenure(this.#self, epoch, arc).start
+  }
+
+  /** Takes the key out of the store, once the log, if it has the key, calls it deleted. Not at all if it is not wanted any more. */
+  #give(key: Uint8Array, before: number, wanted: () => boolean, done: (record: Uint8Array | null) => void): void {
+    const take = () => {
+      if (wanted()) done(this.#store.handOver(key, before))
+    }
+    const logged = this.#hints.find(key)
+    const record = logged >= 0 && logged < before ? this.#store.peek(key) : null
+    if (record) this.#hints.bury(key, this.#store.tombstoneOf(record), take)
+    else take()
   }
 
   #onPull(taker: number, state: TakerState, message: Extract<Message, { type: 'pull' }>): void {
     const { id, generation, bytesMax } = message
     state.stream.confirm(message.ack)
     const generations = this.#generations
+    const session = state.session
     let walk = state.walks.get(generation)
     if (!walk) {
-      walk = { pass: 0, cursor: 0, done: false }
+      walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null }
       state.walks.set(generation, walk)
     }
     const wait = this.#taker.unsettledBefore(generation)
-    let records: Uint8Array[] = []
-    if (!generations || generations.before(generation) === undefined) walk.done = true
-    else if (!wait && !walk.done) records = this.#collect(generations, taker, generation, walk, bytesMax)
-    const seq = records.length > 0 ? state.stream.push(generation, records) : 0
-    const share = walk.cursor / Math.max(1, this.#store.buckets())
-    const fraction = walk.done ? 1 : (walk.pass + share) / 2
-    const answer = walk.done ? 'done' : wait ? 'wait' : 'more'
-    const lagMs = this.#lagMs
-    this.#effects.send(taker, { type: 'batch', id, seq, generation, state: answer, fraction, lagMs, records })
+    const answer = (records: Uint8Array[]) => {
+      const seq = records.length > 0 ? state.stream.push(generation, records) : 0
+      const share = walk.cursor / Math.max(1, this.#store.buckets())
+      const fraction = walk.done ? 1 : (walk.pass + share) / 2
+      const said = walk.done ? 'done' : wait ? 'wait' : 'more'
+      const lagMs = this.#lagMs
+      const isVoid = walk.done && generations?.wasEverAway(taker) && this.#hints.isVoid(taker)
+      if (state.session !== session) return
+      this.#effects.send(taker, {
+        ...{ type: 'batch', id, seq, generation, state: said, fraction, lagMs },
+        ...(isVoid ? { isVoid } : {}),
+        records,
+      })
+    }
+    if (!generations || generations.before(generation) === undefined) {
+      walk.done = true
+      answer([])
+    } else if (wait || walk.done) answer([])
+    else if (walk.rest)
+      this.#collectLogged(generations, taker, generation, walk, () => state.session === session, answer)
+    else answer(this.#collect(generations, taker, generation, walk, bytesMax))
   }
 
   /** The next part of the walk: hottest first (pass 0: what has been read), then everything. */
   #collect(generations: Generations, taker: number, generation: number, walk: Walk, bytesMax: number): Uint8Array[] {
-    const { records, cursor } =
-      generations.before(generation) === generations.base && generation === generations.epoch
-        ? this.#store.collect(taker, generation, walk.pass, walk.cursor, BUCKETS_PER_BATCH, bytesMax)
-        : this.#collectChained(generations, taker, generation, walk)
+    const plain =
+      generations.before(generation) === generations.base &&
+      generation === generations.epoch &&
+      !this.#taker.mayHoldLeftovers
+    const { records, cursor } = plain
+      ? this.#store.collect(taker, generation, walk.pass, walk.cursor, BUCKETS_PER_BATCH, bytesMax)
+      : this.#collectChained(generations, taker, generation, walk)
     walk.cursor = cursor
     if (cursor < 0) {
-      walk.done = walk.pass === 1
-      walk.pass = 1
       walk.cursor = 0
+      if (walk.pass === 0) walk.pass = 1
+      else if (plain) walk.done = true
+      else walk.rest = this.#withLogged(walk.logged)
     }
     return records
   }
 
-  /** Several generations are unsettled: the current owner may not be the next taker, so each key's history is looked at. */
+  /**
+   * Several generations are unsettled, or somebody was away: the current owner may not be the next taker, so each key's
+   * history is looked at. What this node holds from a tenure before the one that ends here is not the taker's.
+   */
   #collectChained(generations: Generations, taker: number, generation: number, walk: Walk) {
     if (walk.pass === 0) Object.assign(walk, { pass: 1, cursor: 0 }) // the hot pass left others behind its cursor
     const before = generations.before(generation)!
     const { keys, cursor } = this.#store.keys(generation, walk.cursor, BUCKETS_PER_BATCH)
     const records: Uint8Array[] = []
-    for (const { key } of keys) {
+    for (const { key, mark } of keys) {
       const arc = generations.arcAt(this.#store.point(key))
       if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) continue
+      if (mark < this.#taker.oldestThatCounts(before, arc)) continue
+      if (this.#knowsFromLog(key, before, arc)) {
+        walk.logged.push(Uint8Array.from(key))
+        continue
+      }
       const record = this.#store.handOver(key, generation)
       if (record) records.push(record)
     }
     return { records, cursor }
+  }
+
+  /** Has this node, in its tenure that reaches `epoch`, something to give? */
+  #counts(key: Uint8Array, epoch: number, arc: number): boolean {
+    const held = this.#store.held(key)
+    if (held >= 0 && held >= this.#taker.oldestThatCounts(epoch, arc)) return true
+    return this.#knowsFromLog(key, epoch, arc)
+  }
+
+  *#withLogged(met: readonly Uint8Array[]): Generator<Uint8Array> {
+    yield* met
+    yield* this.#hints.keys()
+  }
+
+  /** The next logged keys that the taker is to have, from memory or from the log; at the end of the log the walk is done. */
+  #collectLogged(
+    generations: Generations,
+    taker: number,
+    generation: number,
+    walk: Walk,
+    wanted: () => boolean,
+    answer: (records: Uint8Array[]) => void,
+  ): void {
+    const before = generations.before(generation)!
+    const keys: Uint8Array[] = []
+    while (keys.length < LOGGED_PER_BATCH) {
+      const next = walk.rest!.next()
+      if (next.done) {
+        walk.done = keys.length === 0
+        break
+      }
+      const arc = generations.arcAt(this.#store.point(next.value))
+      if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) continue
+      if (this.#counts(next.value, before, arc)) keys.push(Uint8Array.from(next.value))
+    }
+    const records: Uint8Array[] = []
+    let open = keys.length
+    const oneLess = () => {
+      if (--open === 0) answer(records)
+    }
+    if (open === 0) answer(records)
+    for (const key of keys) {
+      const give = () => {
+        this.#give(key, generation, wanted, record => {
+          if (record) records.push(record)
+          oneLess()
+        })
+      }
+      const acquired = this.#taker.acquire(key, before, { owned: give, blind: oneLess, failed: oneLess })
+      if (acquired === 'owned') give()
+      else if (acquired === 'blind') oneLess()
+    }
   }
 }

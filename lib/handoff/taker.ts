@@ -7,18 +7,35 @@
  *
  * Rules (DESIGN 8, the model's `acquire`): the actor of generation e owns a key when it was the actor of the generation
  * before and owns that, or when it took the key from the actor before. A node's state is: an item or tombstone whose mark
- * is not older than the tenure, or the transfer of the whole arc being settled.
+ * is not older than the tenure, what it logged in this tenure (hints.ts), or the transfer of the whole arc being settled.
+ *
+ * When the actor before is away, absence.ts says who else may still have the key; if nobody, this node owns it *blind*:
+ * nothing is stored, a read is a miss, a write makes it informed. When it is back, it is asked as if it had never been away.
  *
  * Pure: messages and time in, effects out through TakerEffects.
  */
 import { strict as assert } from 'node:assert'
 import type { EngineApi } from '../engine/contract.js'
-import type { Generations, TransferPlan } from './generations.js'
+import { askInstead, isKeptForTaker } from './absence.js'
+import type { Generations, Tenure, TransferPlan } from './generations.js'
+import { type Hints, NO_HINTS } from './hints.js'
 import { ReceivedMark } from './stream.js'
 import { DEFAULT_LIMITS, Throttle, type ThrottleLimits } from './throttle.js'
 import type { Message } from './wire.js'
 
-export type TakerStore = Pick<EngineApi, 'point' | 'held' | 'install' | 'installAbsent'>
+export type TakerStore = Pick<
+  EngineApi,
+  | 'point'
+  | 'held'
+  | 'install'
+  | 'installAbsent'
+  | 'renew'
+  | 'peek'
+  | 'keys'
+  | 'handOver'
+  | 'recordKey'
+  | 'recordVersion'
+>
 
 export interface TakerEffects {
   /** On the link that this node dialed to the source. False: there is no such link now. */
@@ -29,11 +46,16 @@ export interface TakerEffects {
   generationSettled(epoch: number): void
 }
 
-/** Someone who waits until a key is owned. Exactly one of the two is called, once. */
+/** Someone who waits until a key is owned. Exactly one of the three is called, once. */
 export interface Waiter {
   owned(): void
+  /** Owned, but only a node that is away knows the key. */
+  blind(): void
   failed(reason: string): void
 }
+
+/** What `acquire` can say at once; when it says `waiting`, and only then, the waiter is called. */
+export type Acquired = 'owned' | 'blind' | 'waiting'
 
 /** Progress of one transfer, for people. */
 export interface TransferProgress extends TransferPlan {
@@ -49,6 +71,8 @@ export interface TransferProgress extends TransferPlan {
 
 interface Transfer extends TransferPlan {
   settled: boolean
+  /** The source has nothing left. What this node kept from an earlier tenure is now looked through (see #close). */
+  closing: { isVoid: boolean; cursor: number } | null
   keys: number
   bytes: number
   fraction: number
@@ -57,8 +81,13 @@ interface Transfer extends TransferPlan {
 
 interface PendingTake {
   id: number
+  /** First generation of the tenure for which the key is taken. */
   generation: number
+  /** The actor before that tenure. */
   source: number
+  /** Who is asked: the source, or, while it is away, the node from which it should have taken in generation `kept`. */
+  asked: number
+  kept?: number
   key: Uint8Array
   waiters: Waiter[]
 }
@@ -77,6 +106,8 @@ interface SourceState {
 export const TAKES_PENDING_MAX = 65536
 /** A source that is itself not ready, or has just refused, is asked again after this long. */
 const PULL_AGAIN_MS = 20
+/** Of the hash table, looked through in one step when a transfer closes. */
+const BUCKETS_PER_STEP = 65_536
 
 export class Taker {
   readonly #store: TakerStore
@@ -91,9 +122,15 @@ export class Taker {
   #now = 0
   #lagMs = 0
   readonly #limits: ThrottleLimits
+  readonly #hints: Hints
+  /** Somebody was away, and what this node may still hold of earlier tenures has not been looked through since. */
+  mayHoldLeftovers = false
+  /** The log of an earlier life is being read: what it holds must be in memory before a transfer closes. */
+  replaying = false
 
-  constructor(store: TakerStore, effects: TakerEffects, limits: ThrottleLimits = DEFAULT_LIMITS) {
+  constructor(store: TakerStore, effects: TakerEffects, limits = DEFAULT_LIMITS, hints: Hints = NO_HINTS) {
     this.#limits = limits
+    this.#hints = hints
     this.#store = store
     this.#effects = effects
   }
@@ -105,7 +142,7 @@ export class Taker {
     const transfers = new Map<string, Transfer>()
     for (const plan of generations.transfersTo(self)) {
       const id = transferId(plan.generation, plan.source)
-      const fresh = { ...plan, settled: false, keys: 0, bytes: 0, fraction: 0, startedAt: this.#now }
+      const fresh = { ...plan, settled: false, closing: null, keys: 0, bytes: 0, fraction: 0, startedAt: this.#now }
       const transfer = this.#transfers.get(id) ?? fresh
       transfer.arcs = plan.arcs
       if (settledBefore(plan.generation)) transfer.settled = true
@@ -115,6 +152,7 @@ export class Taker {
     this.#transfers = transfers
     for (const pending of [...this.#pending.values()]) {
       if (!transfers.has(transferId(pending.generation, pending.source))) this.#complete(pending)
+      else if (generations.isAwayNow(pending.asked) || pending.kept !== undefined) this.#askAgain(pending)
     }
   }
 
@@ -133,8 +171,10 @@ export class Taker {
   /** Nodes that this node needs a link to. */
   sources(): Set<number> {
     const wanted = new Set<number>()
-    for (const transfer of this.#transfers.values()) if (!transfer.settled) wanted.add(transfer.source)
-    for (const pending of this.#pending.values()) wanted.add(pending.source)
+    for (const transfer of this.#transfers.values()) {
+      if (!transfer.settled && !this.#generations?.isAwayNow(transfer.source)) wanted.add(transfer.source)
+    }
+    for (const pending of this.#pending.values()) wanted.add(pending.asked)
     return wanted
   }
 
@@ -143,20 +183,24 @@ export class Taker {
   }
 
   /**
-   * Makes this node the authority for `key` as of `epoch`, of which it must be the actor. True: it is already (the waiter
-   * is not called). Never waits behind this node's own takes for later generations (DESIGN 8, case 9: back and forth).
+   * Makes this node the authority for `key` as of `epoch`, of which it must be the actor. Never waits behind this node's
+   * own takes for later generations (DESIGN 8, case 9: back and forth).
    */
-  acquire(key: Uint8Array, epoch: number, waiter: Waiter): boolean {
+  acquire(key: Uint8Array, epoch: number, waiter: Waiter): Acquired {
     const generations = this.#generations
     assert(generations, 'a picture comes before requests')
     const arc = generations.arcAt(this.#store.point(key))
-    const start = generations.tenureStart(this.#self, epoch, arc)
-    if (start === generations.base) return true
-    const source = generations.actor(generations.before(start)!, arc)!
-    if (this.isSettled(start, source)) return true
-    if (this.#store.held(key) >= start) return true
-    this.#take(key, start, source, waiter)
-    return false
+    const tenure = generations.tenure(this.#self, epoch, arc)
+    const { start, source } = tenure
+    if (source === null || this.#hasAll(start, source, arc)) return 'owned'
+    if (this.#store.held(key) >= start) return 'owned'
+    const logged = this.#hints.find(key)
+    if (logged >= start && logged <= epoch) {
+      this.#recallLogged(key, waiter)
+      return 'waiting'
+    }
+    if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
+    return this.#take(key, { generation: start, source, asked: source }, waiter)
   }
 
   linkUp(source: number, incarnation: string): void {
@@ -167,7 +211,7 @@ export class Taker {
     state.received.of(incarnation)
     state.acked = state.received.seq
     this.#effects.send(source, { type: 'resume', source: incarnation, ack: state.received.seq })
-    for (const pending of this.#pending.values()) if (pending.source === source) this.#sendTake(pending)
+    for (const pending of this.#pending.values()) if (pending.asked === source) this.#sendTake(pending)
   }
 
   linkDown(source: number): void {
@@ -189,7 +233,8 @@ export class Taker {
     this.#now = now
     this.#lagMs = lagMs
     for (const transfer of this.#transfers.values()) {
-      if (!transfer.settled) this.#pull(transfer)
+      if (transfer.closing) this.#close(transfer)
+      else if (!transfer.settled) this.#pull(transfer)
     }
     for (const [number, state] of this.#sources) {
       if (state.linked && state.acked < state.received.seq) {
@@ -203,7 +248,7 @@ export class Taker {
   progress(): TransferProgress[] {
     return [...this.#transfers.values()].map(transfer => {
       const elapsedSec = Math.max(0.001, (this.#now - transfer.startedAt) / 1000)
-      const { startedAt: _, ...plain } = transfer
+      const { startedAt: _, closing: __, ...plain } = transfer
       const left = transfer.fraction > 0 ? (elapsedSec / transfer.fraction) * (1 - transfer.fraction) : null
       return {
         ...plain,
@@ -217,40 +262,134 @@ export class Taker {
 
   // --- one key
 
-  #take(key: Uint8Array, generation: number, source: number, waiter: Waiter): void {
-    const id = pendingId(key, generation)
+  #take(
+    key: Uint8Array,
+    from: Pick<PendingTake, 'generation' | 'source' | 'asked' | 'kept'>,
+    waiter: Waiter,
+  ): 'waiting' {
+    const id = pendingId(key, from.generation)
     const known = this.#pending.get(id)
     if (known) {
       known.waiters.push(waiter)
-      return
+      return 'waiting'
     }
     if (this.#pending.size >= TAKES_PENDING_MAX) {
       waiter.failed('too many keys are being taken at once')
-      return
+      return 'waiting'
     }
-    const pending = { id: ++this.#ids, generation, source, key: Uint8Array.from(key), waiters: [waiter] }
+    const pending = { ...from, id: ++this.#ids, key: Uint8Array.from(key), waiters: [waiter] }
     this.#pending.set(id, pending)
     this.#pendingById.set(pending.id, pending)
     this.#sendTake(pending)
+    return 'waiting'
   }
 
-  #sendTake({ id, generation, source, key }: PendingTake): void {
-    const state = this.#source(source)
+  #sendTake({ id, generation, asked, kept, key }: PendingTake): void {
+    const state = this.#source(asked)
     if (!state.linked) return
     const ack = state.received.seq
-    if (this.#effects.send(source, { type: 'take', id, generation, ack, key })) state.acked = ack
+    if (this.#effects.send(asked, { type: 'take', id, generation, ack, key, kept })) state.acked = ack
   }
 
   #onTaken(source: number, message: Extract<Message, { type: 'taken' }>): void {
     const { generation, key, record } = message
     if (record) this.#receive(source, message.seq, generation, [record])
     const pending = this.#pendingById.get(message.id)
+    if (message.blind !== undefined) {
+      if (pending) this.#onBlind(pending, message.blind)
+      return
+    }
     // Also when a record came: it may have been expired or flushed on its way, and then the absence is what was taken.
     if (this.#store.held(key) < generation && !this.#store.installAbsent(key, generation)) {
       if (pending) this.#fail(pending, 'out of memory storing object')
       return
     }
     if (pending) this.#complete(pending)
+  }
+
+  // --- one key, while somebody is away
+
+  /** What this node wrote in its present tenure is not in memory any more: it is in the log, as a value or as deleted. */
+  #recallLogged(key: Uint8Array, waiter: Waiter): void {
+    const generation = this.#hints.find(key)
+    const own = Uint8Array.from(key)
+    this.#hints.read(own, record => {
+      const done = record
+        ? this.#store.install(record, generation) !== 'no memory' && this.#store.held(own) >= generation
+        : false
+      if (done || this.#store.held(own) >= generation || this.#store.installAbsent(own, generation)) waiter.owned()
+      else waiter.failed('out of memory storing object')
+    })
+  }
+
+  /** The actor before is away. */
+  #withoutSource(key: Uint8Array, arc: number, tenure: Tenure, waiter: Waiter): Acquired {
+    const generations = this.#generations!
+    const other = askInstead(generations, arc, tenure)
+    if (!other) return 'blind'
+    const { start, source } = tenure
+    if (other.node !== this.#self) {
+      return this.#take(key, { generation: start, source: source!, asked: other.node, kept: other.generation }, waiter)
+    }
+    // The source should have taken the key from this very node. What is still here was never handed over.
+    if (!this.neverGave(key, other.generation, other.before, arc)) return 'blind'
+    return this.#recall(key, other.before, start, waiter)
+  }
+
+  /**
+   * What this node knew of the key as of `epoch`, of an earlier tenure of its own, is what is true from generation `start`
+   * on: a stand-in says so of what it never saw, or nobody but this node ever had the key.
+   */
+  #recall(key: Uint8Array, epoch: number, start: number, waiter: Waiter): Acquired {
+    const own = Uint8Array.from(key)
+    const renew = (): boolean => {
+      const generations = this.#generations!
+      const arc = generations.arcAt(this.#store.point(own))
+      if (generations.actor(epoch, arc) === this.#self) {
+        if (this.#store.renew(own, this.oldestThatCounts(epoch, arc), start)) return true
+      }
+      return this.#store.installAbsent(own, start)
+    }
+    const full = 'out of memory storing object'
+    const acquired = this.acquire(own, epoch, {
+      owned: () => (renew() ? waiter.owned() : waiter.failed(full)),
+      blind: () => waiter.blind(),
+      failed: reason => waiter.failed(reason),
+    })
+    if (acquired !== 'owned') return acquired
+    if (renew()) return 'owned'
+    waiter.failed(full)
+    return 'waiting'
+  }
+
+  /** The one that was asked is blind: `asOf` > 0: only this node itself knows, as of that generation; 0: a node that is away. */
+  #onBlind(pending: PendingTake, asOf: number): void {
+    if (asOf === 0) {
+      this.#forget(pending)
+      for (const waiter of pending.waiters) waiter.blind()
+      return
+    }
+    const waiter: Waiter = {
+      owned: () => this.#complete(pending),
+      blind: () => {
+        this.#forget(pending)
+        for (const one of pending.waiters) one.blind()
+      },
+      failed: reason => this.#fail(pending, reason),
+    }
+    const acquired = this.#recall(pending.key, asOf, pending.generation, waiter)
+    if (acquired === 'owned') waiter.owned()
+    else if (acquired === 'blind') waiter.blind()
+  }
+
+  /** Somebody went away or is back: whoever waits is told, or another is asked. */
+  #askAgain(pending: PendingTake): void {
+    this.#forget(pending)
+    for (const waiter of pending.waiters) {
+      const acquired = this.acquire(pending.key, pending.generation, waiter)
+      if (acquired === 'owned') waiter.owned()
+      else if (acquired === 'blind') waiter.blind()
+    }
   }
 
   #onDeclined(message: Extract<Message, { type: 'declined' }>): void {
@@ -295,8 +434,11 @@ export class Taker {
     if (!transfer) return
     transfer.fraction = message.state === 'done' ? 1 : message.fraction
     if (message.state === 'wait') state.notBefore = this.#now + PULL_AGAIN_MS
-    else if (message.state === 'done') this.#settle(transfer)
-    if (!transfer.settled) this.#pull(transfer)
+    else if (message.state === 'done') {
+      transfer.closing = { isVoid: message.isVoid === true, cursor: 0 }
+      this.#close(transfer)
+    }
+    if (!transfer.settled && !transfer.closing) this.#pull(transfer)
   }
 
   #receive(source: number, seq: number, generation: number, records: readonly Uint8Array[]): number {
@@ -304,7 +446,8 @@ export class Taker {
     const transfer = this.#transfers.get(transferId(generation, source))
     let bytes = 0
     for (const record of records) {
-      this.#store.install(record, generation)
+      // What this node wrote in a tenure since then is newer, also when memory does not hold it any more.
+      if (this.#hints.find(this.#store.recordKey(record)) < generation) this.#store.install(record, generation)
       bytes += record.length
     }
     if (transfer) {
@@ -312,6 +455,55 @@ export class Taker {
       transfer.bytes += bytes
     }
     return bytes
+  }
+
+  /**
+   * The source has nothing left for this node. Where somebody was away, this node may still hold what it held in earlier
+   * tenures: what it kept as the home, whose stand-in never saw it, counts again; the rest is dropped.
+   */
+  #close(transfer: Transfer): void {
+    const generations = this.#generations!
+    const closing = transfer.closing!
+    if (this.mayHoldLeftovers) {
+      if (this.replaying || this.unsettledBefore(transfer.generation)) return
+      const { keys, cursor } = this.#store.keys(transfer.generation, closing.cursor, BUCKETS_PER_STEP)
+      for (const { key, mark } of keys) {
+        const arc = generations.arcAt(this.#store.point(key))
+        if (generations.actor(transfer.generation, arc) !== this.#self) continue
+        const { start, source, before } = generations.tenure(this.#self, transfer.generation, arc)
+        if (start !== transfer.generation || source !== transfer.source) continue
+        const own = isKeptForTaker(generations, this.#self, source, before, arc)
+        if (own !== null && !closing.isVoid && mark >= this.oldestThatCounts(own, arc)) {
+          this.#store.renew(key, mark, transfer.generation)
+        } else this.#store.handOver(key, transfer.generation)
+      }
+      closing.cursor = cursor
+      if (cursor >= 0) return
+    }
+    transfer.closing = null
+    this.#settle(transfer)
+  }
+
+  /**
+   * Is what this node holds of its tenure that reaches `before` still here, so that it was surely never handed over in
+   * `generation`? An absence that nobody wrote proves nothing: it may have been asked for again after the key had gone.
+   */
+  neverGave(key: Uint8Array, generation: number, before: number, arc: number): boolean {
+    const held = this.#store.held(key)
+    if (held < this.oldestThatCounts(before, arc) || held >= generation || held < 0) return false
+    const record = this.#store.peek(key)
+    return record !== null && this.#store.recordVersion(record) > 0n
+  }
+
+  /** Has this node taken the arc for the tenure that began with `start`? What it only kept for an absent home it never takes. */
+  #hasAll(start: number, source: number, arc: number): boolean {
+    return this.isSettled(start, source) && !this.#generations!.isKept(source, this.#self, start, arc)
+  }
+
+  /** Items of this node with a lower mark are leftovers of a tenure before the one that reaches `epoch`. */
+  oldestThatCounts(epoch: number, arc: number): number {
+    const { start, source } = this.#generations!.tenure(this.#self, epoch, arc)
+    return source === null || this.#hasAll(start, source, arc) ? 0 : start
   }
 
   #settle(transfer: Transfer): void {

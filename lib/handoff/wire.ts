@@ -18,8 +18,25 @@
 export type Message =
   | { type: 'resume'; source: string; ack: number }
   | { type: 'handed'; seq: number; generation: number; records: Uint8Array[] }
-  | { type: 'take'; id: number; generation: number; ack: number; key: Uint8Array }
-  | { type: 'taken'; id: number; seq: number; generation: number; key: Uint8Array; record: Uint8Array | null }
+  | {
+      type: 'take'
+      id: number
+      generation: number
+      ack: number
+      /** Asked in the place of a node that is away, which should have taken the key in this generation. */
+      kept?: number
+      key: Uint8Array
+    }
+  | {
+      type: 'taken'
+      id: number
+      seq: number
+      generation: number
+      /** The source never saw the key: only the taker knows it, as of this generation; 0: only a node that is away. */
+      blind?: number
+      key: Uint8Array
+      record: Uint8Array | null
+    }
   | { type: 'declined'; id: number; reason: string }
   | { type: 'pull'; id: number; generation: number; ack: number; bytesMax: number }
   | {
@@ -33,14 +50,16 @@ export type Message =
       fraction: number
       /** How late the source's own loop runs, milliseconds: its sign of load. */
       lagMs: number
+      /** With `done`: what the taker remembers of before must not be trusted, the source's log is void. */
+      isVoid?: boolean
       records: Uint8Array[]
     }
   | { type: 'ack'; ack: number }
   | { type: 'tell' }
   | { type: 'topology'; text: string }
   | { type: 'greet' }
-  /** `flushInSec`: a flush_all with a delay that is still to come at the one greeted; 0: none. */
-  | { type: 'greeting'; version: string; flushInSec: number }
+  /** `flushed`: the version of the last flush_all; `flushInSec`: one with a delay is still to come at the one greeted; 0: none. */
+  | { type: 'greeting'; version: string; flushed: string; flushInSec: number }
   | { type: 'clock'; id: number }
   | { type: 'clocked'; id: number; version: string }
   | { type: 'flush'; id: number; version: string; delaySec: number }
@@ -50,25 +69,26 @@ export type Message =
 
 export type MessageType = Message['type']
 
-/** What the fields of a head must be: whole numbers from 0, other numbers, texts, versions, one of some words. */
-type Field = 'count' | 'number' | 'text' | 'version' | readonly string[]
+/** What the fields of a head must be: whole numbers from 0, other numbers, texts, versions, one of some words; `?`: or missing. */
+type Field = 'count' | 'count?' | 'flag?' | 'number' | 'text' | 'version' | readonly string[]
 
 const FIELDS: Record<MessageType, Record<string, Field>> = {
   resume: { source: 'text', ack: 'count' },
   handed: { seq: 'count', generation: 'count' },
-  take: { id: 'count', generation: 'count', ack: 'count' },
-  taken: { id: 'count', seq: 'count', generation: 'count' },
+  take: { id: 'count', generation: 'count', ack: 'count', kept: 'count?' },
+  taken: { id: 'count', seq: 'count', generation: 'count', blind: 'count?' },
   declined: { id: 'count', reason: 'text' },
   pull: { id: 'count', generation: 'count', ack: 'count', bytesMax: 'count' },
   batch: {
     ...({ id: 'count', seq: 'count', generation: 'count', fraction: 'number', lagMs: 'number' } as const),
     state: ['more', 'wait', 'done'],
+    isVoid: 'flag?',
   },
   ack: { ack: 'count' },
   tell: {},
   topology: { text: 'text' },
   greet: {},
-  greeting: { version: 'version', flushInSec: 'count' },
+  greeting: { version: 'version', flushed: 'version', flushInSec: 'count' },
   clock: { id: 'count' },
   clocked: { id: 'count', version: 'version' },
   flush: { id: 'count', version: 'version', delaySec: 'count' },
@@ -128,6 +148,8 @@ function readHead(bytes: Buffer): Message {
 }
 
 function isField(value: unknown, field: Field): boolean {
+  if (field === 'flag?') return value === undefined || typeof value === 'boolean'
+  if (field === 'count?') return value === undefined || isField(value, 'count')
   if (field === 'count') return Number.isSafeInteger(value) && (value as number) >= 0
   if (field === 'number') return typeof value === 'number'
   if (typeof value !== 'string') return false

@@ -1,6 +1,6 @@
 /**
- * Classic text replies from bytes that come in any pieces. It need not know the requests: VALUE blocks and STAT lines run
- * until END, everything else is one line. Pure: no socket, no clock.
+ * Whole classic replies as objects, put together from what ReplyReader hands over: VALUE blocks and STAT lines run until
+ * END, everything else is one line. For those who count requests by the thousand, not by the million. Pure: no socket, no clock.
  *
  *   push(bytes) --> line --> VALUE: header, block, \r\n --> again ... END --> onReply({ kind: 'values' })
  *                        --> STAT / ITEM lines ... END      -->          --> onReply({ kind: 'stats' })
@@ -9,7 +9,9 @@
  * A value that arrives in one piece is a view of the bytes pushed; one that arrives in several is copied once.
  * Nothing grows without bound: lines, values and the list of values of one reply have limits.
  */
+import { BadReply } from './bad-reply.js'
 import { errorKind } from './replies.js'
+import { Kind, ReplyReader, type WireReply } from './reply-reader.js'
 
 export interface Value {
   /** One letter a byte (latin1), as is right for keys that are bytes. */
@@ -37,124 +39,58 @@ export interface ReplyLimits {
   listMax?: number
 }
 
-/** The bytes are no reply of memcached: the connection is of no more use. */
-export class BadReply extends Error {
-  readonly code = 'BAD_REPLY'
-  override readonly name = 'BadReply'
-}
-
-const LF = 10
-const EMPTY = Buffer.alloc(0)
 const VALUE_LINE = /^VALUE ([^ ]+) (\d{1,20}) (\d{1,10})(?: (\d{1,20}))?$/
-
-interface OpenBlock {
-  item: Value
-  /** The value and its \r\n. */
-  block: Buffer
-  filled: number
-}
 
 export class ReplyParser {
   readonly #onReply: (reply: Reply) => void
-  readonly #lineBytesMax: number
-  readonly #valueBytesMax: number
+  readonly #reader: ReplyReader
   readonly #listMax: number
-  /** Start of a line whose end has not come. */
-  #rest: Buffer = EMPTY
-  #open: OpenBlock | null = null
   #values: Value[] | null = null
   #stats: [string, string][] | null = null
 
   constructor(onReply: (reply: Reply) => void, limits: ReplyLimits = {}) {
+    const { lineBytesMax = 4096, valueBytesMax = 2 ** 30, listMax = 1_000_000 } = limits
     this.#onReply = onReply
-    this.#lineBytesMax = limits.lineBytesMax ?? 4096
-    this.#valueBytesMax = limits.valueBytesMax ?? 2 ** 30
-    this.#listMax = limits.listMax ?? 1_000_000
+    this.#listMax = listMax
+    this.#reader = new ReplyReader(reply => this.#take(reply), { lineBytesMax, valueBytesMax })
   }
 
   /** True in the middle of a reply. */
   get isOpen(): boolean {
-    return this.#rest.length > 0 || this.#open !== null || this.#values !== null || this.#stats !== null
+    return this.#reader.isOpen || this.#values !== null || this.#stats !== null
   }
 
   /** Calls onReply for each reply that these bytes complete. Throws BadReply; after that the parser is of no use. */
-  push(pushed: Buffer): void {
-    let bytes = pushed
-    let at = this.#open ? this.#fill(bytes, 0) : 0
-    if (this.#open) return
-    if (this.#rest.length > 0) {
-      bytes = Buffer.concat([this.#rest, bytes.subarray(at)])
-      at = 0
-      this.#rest = EMPTY
-    }
-    while (at < bytes.length) {
-      const end = bytes.indexOf(LF, at)
-      const length = (end < 0 ? bytes.length : end) - at
-      if (length > this.#lineBytesMax) throw new BadReply(`a reply line of more than ${this.#lineBytesMax} bytes`)
-      if (end < 0) {
-        // A copy: what was pushed may be a socket's buffer.
-        this.#rest = Buffer.from(bytes.subarray(at))
-        return
-      }
-      const line = bytes.toString('latin1', at, end > at && bytes[end - 1] === 13 ? end - 1 : end)
-      at = this.#line(line, bytes, end + 1)
-    }
+  push(bytes: Buffer): void {
+    this.#reader.push(bytes)
   }
 
-  /** What a line means; the place after it, and after its value if that is here whole. */
-  #line(line: string, bytes: Buffer, at: number): number {
-    if (line.startsWith('VALUE ')) return this.#block(line, bytes, at)
-    if (line === 'END') {
+  #take(reply: WireReply): void {
+    if (reply.kind === Kind.VALUE) this.#value(reply)
+    else if (reply.kind === Kind.END) {
       const [stats, values] = [this.#stats, this.#values]
       this.#stats = null
       this.#values = null
       this.#onReply(stats ? { kind: 'stats', stats } : { kind: 'values', values: values ?? [] })
-    } else if (line.startsWith('STAT ') && !this.#values) {
-      const [, name = '', value = ''] = /^STAT (\S+) ?(.*)$/.exec(line) ?? []
+    } else if (reply.kind === Kind.STAT && !this.#values) {
+      const [, name = '', value = ''] = /^\S+ (\S+) ?(.*)$/.exec(reply.line) ?? []
       this.#stats ??= []
       this.#bounded(this.#stats.push([name, value]))
     } else {
       // An error may stand in the place of END, after some values.
       this.#values = null
       this.#stats = null
-      this.#onReply(oneLine(line))
+      this.#onReply(oneLine(reply.line))
     }
-    return at
   }
 
-  #block(line: string, bytes: Buffer, at: number): number {
+  #value(reply: WireReply): void {
+    const { line, valueBytes, valueStart, valueEnd } = reply
     const match = VALUE_LINE.exec(line)
     if (!match || this.#stats) throw new BadReply(`"${line}" is no value`)
-    const [, key, flags, size, casUnique] = match
-    const length = Number(size)
-    if (length > this.#valueBytesMax) throw new BadReply(`a value of ${length} bytes, more than ${this.#valueBytesMax}`)
-    const item: Value = { key: key!, flags: Number(flags), value: EMPTY }
+    const [, key, flags, , casUnique] = match
+    const item: Value = { key: key!, flags: Number(flags), value: valueBytes.subarray(valueStart, valueEnd) }
     if (casUnique !== undefined) item.casUnique = BigInt(casUnique)
-    const end = at + length + 2
-    if (end <= bytes.length) {
-      this.#close(item, bytes.subarray(at, end))
-      return end
-    }
-    this.#open = { item, block: Buffer.allocUnsafe(length + 2), filled: 0 }
-    return this.#fill(bytes, at)
-  }
-
-  /** Gives the open block what it still lacks; the place after that. */
-  #fill(bytes: Buffer, at: number): number {
-    const open = this.#open!
-    const copied = bytes.copy(open.block, open.filled, at)
-    open.filled += copied
-    if (open.filled === open.block.length) {
-      this.#open = null
-      this.#close(open.item, open.block)
-    }
-    return at + copied
-  }
-
-  #close(item: Value, block: Buffer): void {
-    const length = block.length - 2
-    if (block[length] !== 13 || block[length + 1] !== LF) throw new BadReply(`the value of "${item.key}" does not end`)
-    item.value = block.subarray(0, length)
     this.#values ??= []
     this.#bounded(this.#values.push(item))
   }

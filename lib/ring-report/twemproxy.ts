@@ -1,7 +1,8 @@
 /** A pool of twemproxy's configuration (nutcracker.yml) as a server list: servers, hash, hash_tag. Pure. */
 import { parse } from 'yaml'
 import type { Dialect } from '../ketama/index.js'
-import { ListError, portOf, type ServerList, weightOf } from './server-list.js'
+import { ListError, portOf, weightOf } from '../protocol/index.js'
+import type { ServerList } from './server-list.js'
 
 const DIALECT_OF = new Map<string, Dialect>([
   ['md5', 'twemproxy-md5'],

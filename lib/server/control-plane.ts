@@ -15,7 +15,7 @@ import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
 import { isNewer } from '../tier/fencing.js'
-import type { Topology } from '../tier/topology.js'
+import { type Topology, tierConfigOf } from '../tier/topology.js'
 import { decodeVote, encodeVote } from '../tier/vote-wire.js'
 import { type Frame, FrameType } from '../transport/frame.js'
 import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
@@ -99,6 +99,7 @@ export class ControlPlane {
     const effects: HandoffEffects = {
       send: (role, peer, message) => this.#send(role, peer, message),
       granted: ticket => this.#answer(ticket, one => ({ type: 'granted', ticket: one })),
+      executed: () => {}, // no worker sends guarded requests: nobody is declared away yet
       refused: (ticket, reason) => this.#answer(ticket, one => ({ type: 'refused', ticket: one, reason })),
       flushed: (ticket, failure) =>
         this.#answer(ticket, one =>
@@ -228,7 +229,9 @@ export class ControlPlane {
       dataHost: node.peerHost,
       dataPort: node.dataPort,
     }))
-    for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, self: this.#self, nodes })
+    const config = this.#topology ? tierConfigOf(this.#topology) : null
+    const ring = config ? { ring: config } : {}
+    for (const port of this.#options.dataPlanes) port.post({ type: 'route', epoch, self: this.#self, nodes, ...ring })
     this.#reportProgress()
     const settled = this.handoff.settled
     if (settled !== this.#wasSettled) {

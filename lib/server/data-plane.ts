@@ -11,6 +11,7 @@
  *                                                  | slow ----> stats, config, flush_all
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
+import { configReply, type TierConfig, tierConfigText } from '../protocol/index.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
 import type { Credentials } from './auth-file.js'
@@ -99,6 +100,8 @@ export class DataPlane {
   readonly #startedAt: number
   readonly #lru: LruHost
   #nodes: PeerNode[] = []
+  /** What clients are told of the newest ring; null outside a tier. */
+  #ring: TierConfig | null = null
   #self = -1
   #clientPort = 0
   #heard = 0
@@ -367,12 +370,17 @@ export class DataPlane {
     else if (words[0] === 'stats' && words[1] === 'cachedump') request.answer(cachedump(words.slice(2), this.#lru))
     else if (words[0] === 'stats') this.#tier.stats(request, words.slice(1))
     else if (words[0] === 'flush_all') this.#tier.flush(request, words)
-    else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
-      request.answer(clusterConfig(this.#nodes, this.engine.epoch()))
-    } else if (words[0] === 'get') {
+    else if (words[0] === 'config' && words[1] === 'get') request.answer(this.#config(words[2]))
+    else if (words[0] === 'get') {
       const { length } = this.#nodes
       request.answer(length > 0 ? clusterConfigValue(words[1]!, this.#nodes, this.engine.epoch()) : END)
     } else request.answer(Buffer.from('ERROR\r\n'))
+  }
+
+  #config(what: string | undefined): Buffer {
+    if (what === 'cluster' && this.#nodes.length > 0) return clusterConfig(this.#nodes, this.engine.epoch())
+    if (what === 'continuum' && this.#ring) return configReply('continuum', tierConfigText(this.#ring))
+    return Buffer.from('ERROR\r\n')
   }
 
   #lruCommand(request: Request, words: string[]): void {
@@ -414,7 +422,7 @@ export class DataPlane {
       if (!this.#tier.refused(message.ticket, message.reason)) this.#parking.refused(message.ticket, message.reason)
     } else if (message.type === 'done') this.#tier.done(message.ticket)
     else if (message.type === 'gathered') this.#tier.done(message.ticket, message.nodes)
-    else if (message.type === 'route') this.#onRoute(message.self, message.nodes)
+    else if (message.type === 'route') this.#onRoute(message.self, message.nodes, message.ring ?? null)
     else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'certificates') for (const listener of this.#listeners) listener.renew?.(message.tls)
     else if (message.type === 'lease') this.silence.tell(message.lapsed)
@@ -434,9 +442,10 @@ export class DataPlane {
     look()
   }
 
-  #onRoute(self: number, nodes: PeerNode[]): void {
+  #onRoute(self: number, nodes: PeerNode[], ring: TierConfig | null): void {
     this.#self = self
     this.#nodes = nodes
+    this.#ring = ring
     this.#forwarder.setNodes(nodes)
     this.#peers.onRoute()
     this.#tier.onRoute(self, nodes)

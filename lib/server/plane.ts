@@ -7,6 +7,7 @@
  * memory, under the key's lock, by the engine; a late or early message can delay a request, never make it wrong.
  */
 
+import type { TierConfig } from '../protocol/index.js'
 import type { TlsSettings } from '../transport/tls.js'
 import type { NodeFigures } from './tier-stats.js'
 
@@ -66,8 +67,8 @@ export type ToData =
   | { type: 'done'; ticket: number }
   /** The node that was asked comes first. */
   | { type: 'gathered'; ticket: number; nodes: NodeFigures[] }
-  /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. */
-  | { type: 'route'; epoch: number; self: number; nodes: PeerNode[] }
+  /** A new route table is in force; `self` is this node's number, `nodes` are all nodes it can name. Requests held for a `heard` epoch <= epoch go on. `ring`: what clients are told of the newest ring. */
+  | { type: 'route'; epoch: number; self: number; nodes: PeerNode[]; ring?: TierConfig }
   /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */
   | { type: 'credentials'; credentials: readonly Uint8Array[] }
   /** -Z: what new connections are shown from now on. */

@@ -1,5 +1,6 @@
-/** The replies of `stats` and `config get cluster`. Figures come from the engine and the process; names and order from PROTOCOL D9 and D13. */
+/** The replies of `stats` and `config get`. Figures come from the engine and the process; names and order from PROTOCOL D9 and D13. */
 import type { ClassStats, EngineApi, LruSettings } from '../engine/contract.js'
+import { configReply } from '../protocol/index.js'
 import type { PeerNode } from './plane.js'
 
 export interface Facts {
@@ -219,15 +220,14 @@ function named(counted: Map<string, bigint>, names: readonly string[]): Line[] {
 
 /** ElastiCache's auto-discovery: two lines, version and nodes, whose length is told first. */
 export function clusterConfig(nodes: readonly PeerNode[], epoch: number): Buffer {
-  return Buffer.from(`CONFIG cluster ${block(clusterText(nodes, epoch))}`)
+  return configReply('cluster', clusterText(nodes, epoch))
 }
 
 /** The same as the value of a key, for clients older than the command. */
 export function clusterConfigValue(key: string, nodes: readonly PeerNode[], epoch: number): Buffer {
-  return Buffer.from(`VALUE ${key} ${block(clusterText(nodes, epoch))}`)
+  const text = clusterText(nodes, epoch)
+  return Buffer.from(`VALUE ${key} 0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`)
 }
-
-const block = (text: string): string => `0 ${Buffer.byteLength(text)}\r\n${text}\r\nEND\r\n`
 
 function clusterText(nodes: readonly PeerNode[], epoch: number): string {
   const members = nodes.filter(node => node.weight > 0)

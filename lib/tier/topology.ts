@@ -6,6 +6,7 @@
  *   wishes (changes: queued) --controller--> a new generation (changes: running) --all takers settled--> retired (changes: done)
  */
 import { type Dialect, POINTS_MAX } from '../ketama/index.js'
+import type { TierConfig } from '../protocol/index.js'
 import type { Fencing } from './fencing.js'
 
 export type NodeState = 'joining' | 'up' | 'away' | 'returning' | 'draining' | 'gone'
@@ -104,6 +105,14 @@ export function nodeOf(topology: Topology, id: string): TierNode | undefined {
 
 export function currentGeneration(topology: Topology): Generation | undefined {
   return topology.generations.at(-1)
+}
+
+/** What `config get continuum` says: the newest ring, as a client needs it; null before the first. */
+export function tierConfigOf(topology: Topology): TierConfig | null {
+  const newest = currentGeneration(topology)
+  if (!newest) return null
+  const servers = newest.servers.map(({ host, port, weight }) => ({ host, port, weight }))
+  return { epoch: newest.epoch, dialect: topology.dialect, pointsPerServer: topology.pointsPerServer, servers }
 }
 
 /** Changes of the ring, one of which runs at a time. */

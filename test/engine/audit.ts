@@ -102,7 +102,8 @@ class Audit {
   }
 
   #table(): void {
-    const { hash, buckets } = this.#layout
+    const { hash } = this.#layout
+    const buckets = this.#engine.buckets()
     for (let bucket = 0; bucket < buckets; bucket++) {
       for (let at = this.#word(hash + bucket * 4); at !== 0; at = this.#word(at + HASH_NEXT)) {
         if (this.#inTable.has(at)) {
@@ -116,18 +117,24 @@ class Audit {
   }
 
   #item(at: number, bucket: number): void {
-    const { buckets, chunkSizes } = this.#layout
+    const { chunkSizes } = this.#layout
     const bits = this.#bits(at)
     const keyLength = this.#view.getUint8(at + KEY_LENGTH)
     const chunkSize = chunkSizes[this.#view.getUint8(at + SLAB_CLASS)]
-    if ((this.#word(at + HASH) & (buckets - 1)) >>> 0 !== bucket)
-      this.#say(`item ${at} is in the wrong bucket ${bucket}`)
+    if (this.#bucketOf(this.#word(at + HASH)) !== bucket) this.#say(`item ${at} is in the wrong bucket ${bucket}`)
     if (!(bits & LINKED) || bits & FREE) this.#say(`item ${at} in the table has the bits ${bits.toString(2)}`)
     if (keyLength < 1 || keyLength > 250) this.#say(`item ${at} has a key of ${keyLength} bytes`)
     if (chunkSize === undefined || this.#sizeOf(at) > chunkSize) this.#say(`item ${at} does not fit in its chunk`)
     const end = at + HEADER + keyLength + this.#word(at + BYTES)
     if (!(bits & TOMBSTONE) && this.#view.getUint16(end, true) !== 0x0a0d)
       this.#say(`the value of item ${at} has no end`)
+  }
+
+  /** Of a table that may be growing (table.ts). */
+  #bucketOf(hash: number): number {
+    const buckets = this.#engine.buckets()
+    const whole = 2 ** Math.ceil(Math.log2(buckets))
+    return hash % whole < buckets ? hash % whole : hash % (whole / 2)
   }
 
   #class(index: number): void {
@@ -175,6 +182,9 @@ class Audit {
     if (this.#word(base + 4) !== before) this.#say(`the tail of list ${list}, class ${index}, is not its last item`)
     if (this.#word(base + 8) !== count) {
       this.#say(`list ${list}, class ${index}, has ${count} items, and says ${this.#word(base + 8)}`)
+    }
+    if (this.#word(base + 12) !== bytes) {
+      this.#say(`list ${list}, class ${index}, has items of ${bytes} bytes, and says ${this.#word(base + 12)}`)
     }
     return bytes
   }

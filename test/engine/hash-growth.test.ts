@@ -1,6 +1,7 @@
 /** The hash table grows while it is used: every key is found at each step, walks meet everything, by one thread and by several. */
 import t from 'tap'
 import { Engine } from '../../lib/engine/engine.js'
+import { audit } from './audit.js'
 import { alone, type Driver, hammers, START, smallArena } from './driver.js'
 
 const POWER = { hashPower: 12, memoryLimitMb: 16 }
@@ -23,6 +24,7 @@ t.test('begins as asked for, doubles at 1.5 items a bucket, in steps', async t =
   while (housekeeping.grow()) {
     steps++
     t.same(told(), [13, 1])
+    t.same(audit(driver.engine), [])
     t.equal(missing(driver, names(0, 6145)), 0)
     store(driver, names(6145 + steps, 6146 + steps))
   }
@@ -44,6 +46,7 @@ t.test('never beyond what -m can hold', async t => {
   t.ok(stats.get('evictions')! > 0n)
   t.ok(Number(stats.get('curr_items')) <= driver.engine.buckets() * 1.5)
   t.ok(driver.engine.buckets() <= 2 ** 17)
+  t.same(audit(driver.engine), [])
   t.throws(() => smallArena({ hashPower: 11 }), { message: '-o hashpower=11 is not a whole number from 12 to 28' })
 })
 
@@ -118,4 +121,5 @@ t.test('two threads at work while the third lets the table grow', async t => {
     `${stored} items by two threads, all of them there`,
   )
   t.equal(Number(control.stats().get('curr_items')), stored[0]! + stored[1]!)
+  t.same(audit(control), [])
 })

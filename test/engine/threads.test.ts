@@ -2,6 +2,7 @@
 import t from 'tap'
 import type { ItemRecord, RouteTable } from '../../lib/engine/contract.js'
 import { Engine } from '../../lib/engine/engine.js'
+import { audit } from './audit.js'
 import { Driver, hammers, START, smallArena } from './driver.js'
 
 const numberOf = (driver: Driver, name: string) => Number(/\r\n(\d+) *\r\n/.exec(driver.send(`get ${name}\r\n`))?.[1])
@@ -30,6 +31,40 @@ t.test('the same keys', async t => {
     cursor = step.cursor
   }
   t.equal(BigInt(items), stats.get('curr_items'), 'the figures agree with what is there')
+  t.same(audit(engine), [])
+})
+
+t.test('the same keys, while the control thread juggles, crawls and dumps', async t => {
+  const arena = smallArena({ memoryLimitMb: 8, hashPower: 12 })
+  const engine = new Engine(arena, 2)
+  const { housekeeping } = engine
+  engine.setTime(START)
+  const driver = new Driver(engine)
+  for (const name of ['counter', 'c0', 'c1', 'c2', 'c3', 'c4']) driver.send(`set ${name} 0 0 1\r\n0\r\n`)
+  let isOver = false
+  const running = hammers<number>('mixed', arena).finally(() => {
+    isOver = true
+  })
+  const classes = engine.classes().length
+  let crawled = 0
+  let dumped = 0
+  for (let round = 0; !isOver; round++) {
+    housekeeping.grow()
+    for (let index = 0; index < classes; index++) housekeeping.juggle(index)
+    housekeeping.beginCrawl(round % classes, round % 4)
+    while (housekeeping.crawl(round % classes, 1000));
+    crawled += housekeeping.endCrawl(round % classes).seen
+    const place = housekeeping.beginDump()
+    for (let part = housekeeping.dump('metadump', 2n ** 63n - 1n, place); part && !isOver; ) {
+      dumped += part.length
+      part = housekeeping.dump('metadump', 2n ** 63n - 1n, place)
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+  const total = (await running).reduce((sum, part) => sum + part)
+  t.equal(numberOf(driver, 'counter'), total)
+  t.ok(crawled > 1000 && dumped > 100_000, `${crawled} items crawled, ${dumped} bytes dumped`)
+  t.same(audit(engine), [])
 })
 
 t.test('keys that leave and come back: every increment counts once', async t => {

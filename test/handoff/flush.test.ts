@@ -12,6 +12,7 @@ function member() {
   const handoff = new Handoff(engine, {
     send: (_role, _peer, message) => said.push(message) > 0,
     granted() {},
+    executed() {},
     refused() {},
     flushed() {},
     published() {},
@@ -41,10 +42,10 @@ t.test('a node that begins hears of a flush_all that is still to come', async t 
   old.handoff.onMessage('source', 2, 0, { type: 'flush', id: 1, version: '5', delaySec: 60 })
   old.handoff.onMessage('source', 3, 0, { type: 'greet' })
   const greeting = old.said.at(-1)!
-  t.same(greeting, { type: 'greeting', version: '5', flushInSec: 60 })
+  t.same(greeting, { type: 'greeting', version: '5', flushed: '0', flushInSec: 60 })
   const fresh = member()
   fresh.handoff.onMessage('taker', 2, 0, greeting)
   t.same(fresh.later, [60])
-  fresh.handoff.onMessage('taker', 4, 0, { type: 'greeting', version: '1', flushInSec: 0 })
+  fresh.handoff.onMessage('taker', 4, 0, { type: 'greeting', version: '1', flushed: '0', flushInSec: 0 })
   t.same(fresh.later, [60], 'one that knows of none takes nothing back')
 })

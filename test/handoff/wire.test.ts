@@ -22,7 +22,7 @@ const messages: Message[] = [
   { type: 'flush', id: 6, version: '17592186044417', delaySec: 0 },
   { type: 'flushed', id: 6 },
   { type: 'greet' },
-  { type: 'greeting', version: '7', flushInSec: 0 },
+  { type: 'greeting', version: '7', flushed: '0', flushInSec: 0 },
   { type: 'ask', id: 1, question: 'items' },
   { type: 'told', id: 1, text: 'STAT items:1:number 2\r\nEND\r\n' },
 ]

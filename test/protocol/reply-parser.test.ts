@@ -54,7 +54,7 @@ t.test('nonsense is refused with its words', async t => {
   const throws = (text: string, message: RegExp) =>
     t.throws(() => replyOf(text), { code: 'BAD_REPLY', message }, text.slice(0, 30))
   throws('VALUE a 0 -1\r\n', /VALUE a 0 -1/)
-  throws('VALUE a 0 1\r\nxy\r\nEND\r\n', /"a" does not end/)
+  throws('VALUE a 0 1\r\nxy\r\nEND\r\n', /"VALUE a 0 1" does not end/)
   throws('x'.repeat(5000), /4096/)
   throws('VALUE a 0 9999999999\r\n', /9999999999/)
   const small = new ReplyParser(() => {}, { listMax: 2 })

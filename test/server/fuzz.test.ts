@@ -106,7 +106,7 @@ const MESSAGES: Message[] = [
   { type: 'declined', id: 2, reason: 'no' },
   { type: 'pull', id: 3, generation: 9, ack: 2, bytesMax: 65536 },
   { type: 'batch', id: 3, seq: 0, generation: 9, state: 'done', fraction: 1, lagMs: 0.5, records: [] },
-  { type: 'greeting', version: '7', flushInSec: 0 },
+  { type: 'greeting', version: '7', flushed: '0', flushInSec: 0 },
   { type: 'clocked', id: 5, version: '17592186044417' },
   { type: 'flush', id: 6, version: '17592186044417', delaySec: 0 },
   { type: 'ask', id: 1, question: 'items' },

@@ -1,12 +1,14 @@
 /**
  * The pure handoff of several nodes over a seeded network: links with delays that break, topologies that come late or
- * only from peers, changes that start before the last has settled, nodes that restart with empty memory. Requests are
- * served by the model store, forwarded like data links do. One history a seed; checked key by key (oracle.ts).
+ * only from peers, changes that start before the last has settled, nodes that restart with empty memory, nodes that go
+ * away (paused, or dead with their disk kept) and come back. Requests are served by the model store, forwarded like data
+ * links do. One history a seed; checked key by key (oracle.ts).
  */
 import { type GenerationSpec, Generations } from '../../lib/handoff/generations.js'
-import { Handoff, type Role } from '../../lib/handoff/handoff.js'
+import { Handoff, type HandoffEffects, type Role } from '../../lib/handoff/handoff.js'
 import type { Message } from '../../lib/handoff/wire.js'
 import { decode, encode } from '../../lib/handoff/wire.js'
+import { ModelHints } from './model-hints.js'
 import { ModelStore } from './model-store.js'
 import { KeyOracle, type Op, type Verb } from './oracle.js'
 
@@ -17,6 +19,8 @@ export interface HistoryOptions {
   restarts?: boolean
   /** Links may break. */
   cuts?: boolean
+  /** Nodes go away and come back: paused with their memory, or (`crashes`) dead half of the time, with their disk alone. */
+  absence?: 'pauses' | 'crashes'
   steps?: number
   trace?: (line: string) => void
 }
@@ -32,7 +36,7 @@ export function mulberry(seed: number): () => number {
   }
 }
 
-type Reply = (text: string | null) => void
+type Reply = (text: string | null, blind?: boolean) => void
 interface Request {
   key: string
   op: Op
@@ -44,6 +48,7 @@ interface Request {
 /** One direction of an ordered channel: tasks run in order, each some steps after the last. */
 class Channel {
   tasks: { at: number; run: () => void }[] = []
+  constructor(readonly to: number) {}
   push(at: number, run: () => void) {
     this.tasks.push({ at: Math.max(at, this.tasks.at(-1)?.at ?? 0), run })
   }
@@ -53,7 +58,13 @@ class Node {
   store = new ModelStore()
   handoff!: Handoff
   incarnation = 0
+  /** Counts lives that ended by being declared away. */
+  session = 0
   alive = false
+  paused = false
+  /** While away or about to be: when it comes back. */
+  backAt = 0
+  readonly disk = new ModelHints()
   lastTicket = 0
   tickets = new Map<number, () => void>()
   heldForEpoch: { epoch: number; run: () => void }[] = []
@@ -82,6 +93,8 @@ class World {
   readonly #later: { at: number; run: () => void }[] = []
   readonly #oracles = new Map<string, KeyOracle>()
   readonly #busy = new Set<string>()
+  /** Keys lost by an eviction or a crash while an answer was on its way. */
+  readonly #overlapped = new Set<string>()
   readonly #settled = new Map<number, Set<number>>()
   readonly #violations: string[] = []
   #generations: GenerationSpec[] = []
@@ -109,6 +122,7 @@ class World {
     const limit = this.#now + 6000
     while (this.#violations.length === 0 && !this.#quiet()) {
       if (this.#now++ > limit) this.#violations.push(`not settled: ${this.#unsettled()}`)
+      for (const node of this.#nodes) if (node.backAt > 0) this.#outage(node)
       if (this.#now % 500 === 0) this.#spread(1) // the watch of the topology store tells everybody in the end
       this.#advance()
     }
@@ -124,9 +138,9 @@ class World {
     return list[Math.floor(this.#random() * list.length)]!
   }
 
-  #generation(epoch: number, members: number[]): GenerationSpec {
+  #generation(epoch: number, members: number[], away: number[] = []): GenerationSpec {
     const servers = members.map(number => ({ number, host: `h${number}`, port: 1, weight: 1 }))
-    return { epoch, servers, away: [] }
+    return { epoch, servers, away }
   }
 
   // --- nodes
@@ -139,9 +153,11 @@ class World {
     node.parked.clear()
     node.heldForEpoch = []
     const life = node.incarnation
-    node.handoff = new Handoff(node.store, {
+    node.disk.restart((delay, run) => this.#afterAt(node, delay, run), this.#random)
+    const effects: HandoffEffects = {
       send: (role, peer, message) => this.#send(node, role, peer, message),
       granted: ticket => node.tickets.get(ticket)?.(),
+      executed: ticket => node.tickets.get(ticket)?.(),
       refused: (_ticket, reason) => this.#violations.push(`refused: ${reason}`),
       flushed: (ticket, failure) => (failure ? this.#violations.push(failure) : node.tickets.get(ticket)?.()),
       published: epoch => {
@@ -155,7 +171,8 @@ class World {
       topologyText: () => JSON.stringify(this.#known.get(node) ?? this.#generations),
       flushLater: () => {},
       flushPendingSec: () => 0,
-    })
+    }
+    node.handoff = new Handoff(node.store, effects, undefined, node.disk)
     this.#inform(node, this.#generations)
   }
 
@@ -184,17 +201,19 @@ class World {
     })
   }
 
+  /** The base moves on to a generation in which nobody is away, when all up to it have been taken (see the controller). */
   #retire() {
     const before = this.#generations.length
-    while (this.#generations.length > 1) {
-      const picture = new Generations(this.#generations.slice(0, 2), RULE)
-      const next = this.#generations[1]!.epoch
-      const takers = this.#nodes.filter(node => picture.transfersTo(node.number).length > 0)
-      if (!takers.every(taker => this.#settled.get(next)?.has(taker.number))) break
-      this.#generations = this.#generations.slice(1)
-      this.#say('RETIRED, base', this.#generations[0]!.epoch)
-    }
-    if (this.#generations.length !== before) this.#spread(1)
+    const picture = new Generations(this.#generations, RULE)
+    const open = this.#nodes.flatMap(node =>
+      picture.transfersTo(node.number).filter(({ generation }) => !this.#settled.get(generation)?.has(node.number)),
+    )
+    const firstOpen = Math.min(...open.map(({ generation }) => generation), Number.MAX_SAFE_INTEGER)
+    const base = this.#generations.findLastIndex(({ epoch, away }) => epoch < firstOpen && away.length === 0)
+    if (base > 0) this.#generations = this.#generations.slice(base)
+    if (this.#generations.length === before) return
+    this.#say('RETIRED, base', this.#generations[0]!.epoch)
+    this.#spread(1)
   }
 
   #spread(share: number) {
@@ -209,10 +228,21 @@ class World {
     this.#later.push({ at: this.#now + delay, run })
   }
 
-  #channel(name: string): Channel {
+  /** Something that a node does later: not while it is paused. */
+  #afterAt(node: Node, delay: number, run: () => void) {
+    const life = node.incarnation
+    const attempt = () => {
+      if (!node.alive || node.incarnation !== life) return
+      if (node.paused) this.#after(3, attempt)
+      else run()
+    }
+    this.#after(delay, attempt)
+  }
+
+  #channel(name: string, to: number): Channel {
     let channel = this.#channels.get(name)
     if (!channel) {
-      channel = new Channel()
+      channel = new Channel(to)
       this.#channels.set(name, channel)
     }
     return channel
@@ -225,9 +255,9 @@ class World {
     const bytes = encode(message)
     const epoch = node.handoff.epoch
     if (message.type === 'take') this.#takes++
-    this.#channel(`${link} ${role}`).push(this.#now + this.#random() * 12, () => {
+    this.#channel(`${link} ${role}`, peer).push(this.#now + this.#random() * 12, () => {
       const there = role === 'taker' ? 'source' : 'taker'
-      this.#say(`n${node.number} -> n${peer}`, JSON.stringify(decode(bytes)).slice(0, 140))
+      this.#say(`n${node.number} -> n${peer}`, show(decode(bytes)))
       other.handoff.onMessage(there, node.number, epoch, decode(bytes))
     })
     return true
@@ -235,11 +265,11 @@ class World {
 
   #dialAll() {
     for (const node of this.#nodes) {
-      if (!node.alive) continue
+      if (!node.alive || node.paused) continue
       for (const peer of node.handoff.wantedLinks()) {
         const other = this.#nodes[peer - 1]!
         const link = `${node.number}>${peer}`
-        if (this.#links.has(link) || !other.alive || this.#random() > 0.2) continue
+        if (this.#links.has(link) || !other.alive || other.paused || this.#random() > 0.2) continue
         this.#links.add(link)
         other.handoff.linkUp('source', node.number, String(node.incarnation))
         node.handoff.linkUp('taker', peer, String(other.incarnation))
@@ -257,10 +287,12 @@ class World {
   }
 
   #advance() {
-    for (const node of this.#nodes) if (node.alive && this.#now % 3 === 0) node.handoff.tick(this.#now, 0)
+    for (const node of this.#nodes)
+      if (node.alive && !node.paused && this.#now % 3 === 0) node.handoff.tick(this.#now, 0)
     this.#dialAll()
     for (const channel of [...this.#channels.values()]) {
-      while (channel.tasks[0] && channel.tasks[0].at <= this.#now) channel.tasks.shift()!.run()
+      const isPaused = () => this.#nodes[channel.to - 1]!.paused
+      while (channel.tasks[0] && channel.tasks[0].at <= this.#now && !isPaused()) channel.tasks.shift()!.run()
     }
     const due = this.#later.filter(task => task.at <= this.#now)
     for (const task of due) this.#later.splice(this.#later.indexOf(task), 1)
@@ -270,24 +302,111 @@ class World {
   // --- faults and changes
 
   #disturb() {
+    for (const node of this.#nodes) if (node.backAt > 0) this.#outage(node)
     const r = this.#random()
-    if (r < 0.012 && this.#generations.length < 5) this.#change()
+    if (r < 0.012 && this.#generations.length < (this.#options.absence ? 9 : 5)) this.#change()
     else if (r < 0.02 && this.#options.cuts) this.#cut(this.#pick([...this.#links, '']))
     else if (r < 0.023 && this.#options.restarts) this.#restart(this.#pick(this.#nodes))
+    else if (r < 0.03 && this.#options.absence) this.#leave(this.#pick(this.#nodes))
+    else if (r < 0.05 && this.#options.absence) this.#evict(this.#pick(this.#nodes))
+  }
+
+  // --- absence
+
+  #leave(node: Node) {
+    const out = this.#nodes.filter(({ backAt }) => backAt > 0).length
+    if (node.backAt > 0 || !node.alive || out >= 2) return
+    node.backAt = this.#now + 40 + Math.floor(this.#random() * 300)
+    if (this.#options.absence === 'crashes' && this.#random() < 0.5) {
+      this.#kill(node)
+      return
+    }
+    this.#say('PAUSE', node.number)
+    node.paused = true
+  }
+
+  /** Declared away some time after it fell silent, if it is for long; back when it is there again. */
+  #outage(node: Node) {
+    const newest = this.#generations.at(-1)!
+    const isAway = newest.away.includes(node.number)
+    const members = newest.servers.map(({ number }) => number)
+    if (this.#now < node.backAt) {
+      const others = members.filter(number => !newest.away.includes(number) && number !== node.number)
+      if (isAway || !members.includes(node.number) || this.#now < node.backAt - 250 || others.length === 0) return
+      if (this.#random() > 0.03) return
+      this.#declare(members, [...newest.away, node.number])
+      this.#fence(node)
+      return
+    }
+    this.#say('BACK', node.number)
+    node.backAt = 0
+    node.paused = false
+    const away = newest.away.filter(number => number !== node.number)
+    if (isAway) this.#declare(members, away)
+    if (node.alive) this.#inform(node, this.#generations)
+    else this.#start(node)
+  }
+
+  #declare(members: number[], away: number[]) {
+    const epoch = this.#generations.at(-1)!.epoch + 1
+    this.#generations = [...this.#generations, this.#generation(epoch, members, away)]
+    this.#say('GENERATION', epoch, members, 'away', away)
+    this.#spread(0.7)
+    this.#retire()
+  }
+
+  /** Its old life ends: its links, and all requests that wait there. */
+  #fence(node: Node) {
+    for (const link of [...this.#links]) if (link.split('>').includes(String(node.number))) this.#cut(link)
+    for (const channel of [...this.#channels.keys()]) {
+      if (channel.startsWith('data') && channel.includes(`n${node.number}`)) this.#channels.delete(channel)
+    }
+    for (const ticket of node.tickets.keys()) if (node.alive) node.handoff.forget(ticket)
+    node.tickets.clear()
+    node.parked.clear()
+    node.heldForEpoch = []
+    node.session++
+  }
+
+  #kill(node: Node) {
+    this.#say('KILL', node.number)
+    const inFlight = this.#nodes.some(one => one.alive && one.handoff.source.unconfirmedBytes > 0)
+    for (const key of this.#oracles.keys()) {
+      const held = node.store.items.get(key)
+      if (inFlight || (held && !node.disk.has(key, held.version))) this.#mayBeLost(key)
+    }
+    this.#fence(node)
+    node.alive = false
+  }
+
+  #mayBeLost(key: string) {
+    this.#oracles.get(key)!.mayBeLost()
+    if (this.#busy.has(key)) this.#overlapped.add(key)
+  }
+
+  #evict(node: Node) {
+    if (node.store.items.size === 0) return
+    const key = this.#pick([...node.store.items.keys()])
+    const held = node.store.items.get(key)!
+    // A deletion may only go where the log remembers it.
+    if (held.value === undefined && !(node.disk.has(key, held.version) && node.store.isGuarded(key))) return
+    if (held.value !== undefined) this.#mayBeLost(key)
+    this.#say('EVICT', key, 'at', node.number)
+    node.store.items.delete(key)
   }
 
   #change() {
     const now = this.#generations.at(-1)!.servers.map(server => server.number)
-    const outside = this.#nodes.map(node => node.number).filter(number => !now.includes(number))
+    const { away } = this.#generations.at(-1)!
+    const there = (number: number) => this.#nodes[number - 1]!.alive && this.#nodes[number - 1]!.backAt === 0
+    const outside = this.#nodes.map(node => node.number).filter(number => !now.includes(number) && there(number))
+    const staying = now.filter(number => !away.includes(number))
     const next = [...now]
     if (outside.length > 0 && (now.length < 2 || this.#random() < 0.6)) next.push(this.#pick(outside))
-    else if (now.length > 1) next.splice(next.indexOf(this.#pick(next)), 1)
+    else if (staying.length > 1) next.splice(next.indexOf(this.#pick(staying.filter(there).concat(staying[0]!))), 1)
     else return
-    const epoch = this.#generations.at(-1)!.epoch + 1
-    this.#generations = [...this.#generations, this.#generation(epoch, next)]
-    this.#say('GENERATION', epoch, next)
-    this.#spread(0.6)
-    this.#retire()
+    if (next.every(number => away.includes(number))) return
+    this.#declare(next, away)
   }
 
   #restart(node: Node) {
@@ -298,7 +417,7 @@ class World {
       if (channel.startsWith('data') && channel.includes(`n${node.number}`)) this.#channels.delete(channel)
     }
     node.alive = false
-    for (const oracle of this.#oracles.values()) oracle.mayBeLost()
+    for (const key of this.#oracles.keys()) this.#mayBeLost(key)
     this.#after(20 + this.#random() * 60, () => this.#start(node))
   }
 
@@ -306,7 +425,7 @@ class World {
 
   #request() {
     const idle = [...this.#oracles.keys()].filter(key => !this.#busy.has(key))
-    const up = this.#nodes.filter(node => node.alive)
+    const up = this.#nodes.filter(node => node.alive && !node.paused)
     if (idle.length === 0 || up.length === 0) return
     const verbs: Verb[] = ['get', 'get', 'get', 'set', 'set', 'delete', 'add', 'append', 'replace', 'touch', 'gat']
     this.#ask(this.#pick(idle), { verb: this.#pick(verbs), value: `v${++this.#serial};` }, this.#pick(up))
@@ -317,18 +436,20 @@ class World {
     this.#busy.add(key)
     this.#requests++
     let open = true
-    const over = (text: string | null) => {
+    const over = (text: string | null, blind = false) => {
       if (!open) return
       open = false
       this.#busy.delete(key)
-      this.#say(`${op.verb} ${key} ${op.value} at n${node.number}: ${text}`)
-      if (text === null) oracle.unknown(op)
+      this.#say(`${op.verb} ${key} ${op.value} at n${node.number}: ${text}${blind ? ' (blind)' : ''}`)
+      if (text === null && this.#options.absence) oracle.unknownOrBlind(op)
+      else if (text === null) oracle.unknown(op)
       else {
-        const wrong = oracle.answered(op, text)
+        const wrong = blind ? oracle.answeredBlind(op, text) : oracle.answered(op, text)
         if (wrong) this.#violations.push(`${key}: ${wrong}`)
       }
+      if (this.#overlapped.delete(key)) oracle.mayBeLost()
     }
-    if (this.#options.restarts) this.#after(400, () => over(null)) // its node may die with it
+    if (this.#options.restarts || this.#options.absence) this.#after(400, () => over(null)) // its node may die with it
     this.#serve(node, { key, op, hops: 0, wanted: () => open, reply: over })
   }
 
@@ -346,8 +467,11 @@ class World {
   #execute(node: Node, request: Request): boolean {
     if (!request.wanted()) return true
     const served = node.store.serve(request.key, request.op)
-    if (served.stop === 'done') request.reply(served.reply)
-    else if (served.stop === 'forward') this.#forward(node, served.owner, request)
+    if (served.stop === 'done') {
+      this.#say(`${request.op.verb} ${request.key} ${request.op.value} executed by n${node.number}: ${served.reply}`)
+      request.reply(served.reply)
+    } else if (served.stop === 'forward') this.#forward(node, served.owner, request)
+    else if (served.stop === 'guard') this.#guard(node, request)
     else {
       this.#park(node, request)
       return false
@@ -355,16 +479,36 @@ class World {
     return true
   }
 
+  #guard(node: Node, request: Request) {
+    const ticket = ++node.lastTicket
+    let served: { reply: string; blind: boolean } | null = null
+    node.tickets.set(ticket, () => {
+      node.tickets.delete(ticket)
+      const { session } = node
+      this.#afterAt(node, this.#random() * 3, () => {
+        if (node.session !== session) return
+        if (served) request.reply(served.reply, served.blind)
+        else this.#serve(node, request)
+      })
+    })
+    const writes = request.op.verb !== 'get' && request.op.verb !== 'gets'
+    const execute = (blind: boolean) => {
+      this.#say(`${request.op.verb} ${request.key} ${request.op.value} executed by n${node.number}, guarded`)
+      if (request.wanted()) served = { reply: node.store.serveGuarded(request.key, request.op), blind }
+    }
+    node.handoff.guard(ticket, { key: Buffer.from(request.key), writes, execute })
+  }
+
   #park(node: Node, request: Request) {
     const queue = node.parked.get(request.key) ?? []
     queue.unshift(request)
     node.parked.set(request.key, queue)
     const ticket = ++node.lastTicket
-    const life = node.incarnation
+    const { session } = node
     node.tickets.set(ticket, () => {
       node.tickets.delete(ticket)
-      this.#after(this.#random() * 3, () => {
-        if (!node.alive || node.incarnation !== life) return
+      this.#afterAt(node, this.#random() * 3, () => {
+        if (node.session !== session) return
         const ready = node.parked.get(request.key) ?? []
         node.parked.delete(request.key)
         while (ready.length > 0) {
@@ -381,7 +525,7 @@ class World {
     const to = this.#nodes[owner - 1]!
     const epoch = node.handoff.epoch
     const topology = this.#known.get(node)!
-    if (request.hops > 12) {
+    if (request.hops > 12 && !this.#options.absence) {
       this.#violations.push(`too many hops for ${request.key}`)
       return
     }
@@ -392,7 +536,7 @@ class World {
         this.#after(this.#random() * 10, () => this.#inform(to, topology))
       } else this.#serve(to, { ...request, hops: request.hops + 1 })
     }
-    this.#channel(`data n${node.number} n${owner}`).push(this.#now + this.#random() * 8, arrive)
+    this.#channel(`data n${node.number} n${owner}`, owner).push(this.#now + this.#random() * 8, arrive)
   }
 
   // --- the end
@@ -401,7 +545,7 @@ class World {
     return (
       this.#generations.length === 1 &&
       this.#busy.size === 0 &&
-      this.#nodes.every(node => node.alive && node.handoff.settled)
+      this.#nodes.every(node => node.alive && !node.paused && node.handoff.settled)
     )
   }
 
@@ -423,4 +567,15 @@ class World {
         this.#violations.push(`${key} is held by ${holders.map(node => `n${node.number}`).join(' and ')}`)
     }
   }
+}
+
+const latin = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
+
+/** A message for people: keys and records as the model store writes them. */
+function show(message: Message): string {
+  const { type, ...rest } = message
+  return `${type} ${JSON.stringify(rest, (_name, value) => {
+    if (value instanceof Uint8Array) return latin(value)
+    return value?.type === 'Buffer' ? latin(Uint8Array.from(value.data)) : value
+  }).replaceAll('\\"', "'")}`
 }

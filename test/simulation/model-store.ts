@@ -14,8 +14,22 @@ interface Held {
   mark: number
 }
 
-export type Served = { stop: 'done'; reply: string } | { stop: 'forward'; owner: number } | { stop: 'take' }
+export type Served =
+  | { stop: 'done'; reply: string }
+  | { stop: 'forward'; owner: number }
+  | { stop: 'take' }
+  | { stop: 'guard' }
 
+interface Parsed {
+  name: string
+  value: string | null
+  version: string
+}
+
+const parse = (record: Uint8Array): Parsed => JSON.parse(Buffer.from(record).toString())
+const format = (name: string, { value, version }: Held): Uint8Array =>
+  Buffer.from(JSON.stringify({ name, value: value ?? null, version: version.toString() }))
+const isRead = ({ verb }: Op): boolean => verb === 'get' || verb === 'gets'
 const text = (key: Uint8Array) => Buffer.from(key).toString('latin1')
 
 /** Few, so that a walk takes many batches and much happens between them. */
@@ -34,12 +48,31 @@ export class ModelStore implements HandoffStore {
     const owner = route.owners[arc]!
     if (owner !== route.self) return { stop: 'forward', owner }
     const held = this.#live(name)
-    if (!route.settled[arc] && (held?.mark ?? -1) < route.tenures[arc]!) return { stop: 'take' }
+    const informed = (held?.mark ?? -1) >= route.tenures[arc]!
+    if (route.settled[arc] === 2 && !(informed && isRead(op))) return { stop: 'guard' }
+    if (!route.settled[arc] && !informed) return { stop: 'take' }
     const { reply, value } = apply(op, held?.value)
     if (value !== held?.value || op.verb === 'set' || op.verb === 'delete') {
       this.items.set(name, { value, version: this.#tick(), mark: route.epoch })
     } else if (held) held.mark = route.epoch
     return { stop: 'done', reply }
+  }
+
+  /** A request of a guarded arc, on what counts in the present tenure: what is older stays put aside until a write. */
+  serveGuarded(name: string, op: Op): string {
+    const route = this.#route!
+    const held = this.#live(name)
+    const informed = (held?.mark ?? -1) >= route.tenures[this.#arc(Buffer.from(name, 'latin1'))]!
+    const before = informed ? held!.value : undefined
+    const { reply, value } = apply(op, before)
+    if (value !== before || op.verb === 'set' || op.verb === 'delete') {
+      this.items.set(name, { value, version: this.#tick(), mark: route.epoch })
+    }
+    return reply
+  }
+
+  isGuarded(name: string): boolean {
+    return this.#route?.settled[this.#arc(Buffer.from(name, 'latin1'))] === 2
   }
 
   publish(table: RouteTable): boolean {
@@ -60,11 +93,35 @@ export class ModelStore implements HandoffStore {
     const held = this.#live(name)
     if (!held || held.mark >= before) return null
     this.items.delete(name)
-    return Buffer.from(JSON.stringify({ name, value: held.value ?? null, version: held.version.toString() }))
+    return format(name, held)
+  }
+
+  peek(key: Uint8Array): Uint8Array | null {
+    const held = this.#live(text(key))
+    return held ? format(text(key), held) : null
+  }
+
+  renew(key: Uint8Array, oldest: number, mark: number): boolean {
+    const held = this.#live(text(key))
+    if (!held || held.mark < oldest) return false
+    held.mark = Math.max(held.mark, mark)
+    return true
+  }
+
+  recordKey(record: Uint8Array): Uint8Array {
+    return Buffer.from(parse(record).name, 'latin1')
+  }
+
+  recordVersion(record: Uint8Array): bigint {
+    return BigInt(parse(record).version)
+  }
+
+  tombstoneOf(record: Uint8Array): Uint8Array {
+    return Buffer.from(JSON.stringify({ ...parse(record), value: null }))
   }
 
   install(record: Uint8Array, mark: number) {
-    const { name, value, version: text } = JSON.parse(Buffer.from(record).toString())
+    const { name, value, version: text } = parse(record)
     const version = BigInt(text)
     this.observe(version)
     if (version <= this.#flushed) return 'expired'
@@ -112,9 +169,11 @@ export class ModelStore implements HandoffStore {
     return 64
   }
 
-  sweepTombstones(): number {
+  sweepTombstones(_cursor: number, _buckets: number, foreign: boolean): number {
     for (const [name, { value }] of this.items) {
-      if (value === undefined && this.#route!.settled[this.#arc(Buffer.from(name, 'latin1'))]) this.items.delete(name)
+      const arc = this.#arc(Buffer.from(name, 'latin1'))
+      const isForeign = this.#route!.owners[arc] !== this.#route!.self
+      if ((value === undefined && this.#route!.settled[arc]) || (foreign && isForeign)) this.items.delete(name)
     }
     return -1
   }
@@ -125,6 +184,10 @@ export class ModelStore implements HandoffStore {
 
   observe(version: bigint): void {
     if (version > this.#clock) this.#clock = version
+  }
+
+  flushed(): bigint {
+    return this.#flushed
   }
 
   flush(version: bigint): void {

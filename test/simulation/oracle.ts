@@ -60,6 +60,21 @@ export class KeyOracle {
     return null
   }
 
+  /** Only a node that is away knows the key: the answer is that of an absent key, and only a write says what is true. */
+  answeredBlind(op: Op, reply: string): string | null {
+    const absent = apply(op, undefined)
+    if (reply !== absent.reply) return `wrong: blind, but ${op.verb} said ${reply}`
+    if (absent.value !== undefined || op.verb === 'delete') this.#settle([absent.value])
+    return null
+  }
+
+  /** As `unknown`, where the node that did it may have been blind. */
+  unknownOrBlind(op: Op): void {
+    const absent = apply(op, undefined)
+    this.unknown(op)
+    if (absent.value !== undefined || op.verb === 'delete') this.#settle([...this.possible, absent.value])
+  }
+
   /** The connection failed or an error came back: it may have been applied or not. */
   unknown(op: Op): void {
     this.#settle([...this.possible, ...[...this.possible].map(value => apply(op, value).value)])

@@ -13,7 +13,7 @@ import {
 import { bucketAt, bucketCount } from './table'
 import { close, dropHeld, giveCas, held, lockKey, putAs, putTombstone } from './keys'
 import { isExpired, isFlushed, now, observeVersion } from './clock'
-import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch } from './route'
+import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch, slotSelf } from './route'
 import { allocate, discard } from './slab'
 import { md5Word0 } from './md5'
 import { FLUSHED_VERSION } from './layout'
@@ -70,21 +70,53 @@ function writeRecord(address: u32, to: u32): void {
   if (bits & RECORD_OWN_CAS) store<u64>(value + item.bytes, casOf(address))
 }
 
+/** Of what is dead by time or by a flush: that it is gone, which must be known where an older copy may still be. */
+function recordOfHeld(): u32 {
+  const item = itemAt(held)
+  const size = recordSize(item)
+  writeRecord(held, scratch)
+  if (!isDead(item)) return size
+  store<u8>(scratch, RECORD_TOMBSTONE, 1)
+  store<u32>(scratch, 0, 4)
+  store<u32>(scratch, 0, 16)
+  store<u32>(scratch, 0, 20)
+  return RECORD_HEADER + <u32>item.keyLength
+}
+
 /** Length of the record in scratch; 0: nothing such is held. The key is in the key area. */
 export function handOver(length: u32, before: u32): u32 {
   enterTurn()
   lockKey(keyArea, length)
   let size: u32 = 0
   if (held && itemAt(held).mark < before) {
-    if (!isDead(itemAt(held))) {
-      size = recordSize(itemAt(held))
-      writeRecord(held, scratch)
-    }
+    size = recordOfHeld()
     dropHeld()
   }
   close()
   leaveTurn()
   return size
+}
+
+/** As handOver, of anything that is held, and it stays. */
+export function peek(length: u32): u32 {
+  enterTurn()
+  lockKey(keyArea, length)
+  let size: u32 = 0
+  if (held) size = recordOfHeld()
+  close()
+  leaveTurn()
+  return size
+}
+
+/** What is held with a mark >= `oldest` counts as of `mark` from now on. */
+export function renew(length: u32, oldest: u32, mark: u32): bool {
+  enterTurn()
+  lockKey(keyArea, length)
+  const good = held != 0 && itemAt(held).mark >= oldest
+  if (good && itemAt(held).mark < mark) itemAt(held).mark = mark
+  close()
+  leaveTurn()
+  return good
 }
 
 /** The record is in scratch. */
@@ -271,7 +303,8 @@ export function listKeys(before: u32, cursor: u32, buckets: u32): u32 {
   return endWalk(last, to - scratch)
 }
 
-export function sweepTombstones(cursor: u32, buckets: u32): u32 {
+/** Tombstones of settled arcs; and, when `foreign`, whatever other nodes own. */
+export function sweepTombstones(cursor: u32, buckets: u32, foreign: bool): u32 {
   enterTurn()
   const last = min(bucketCount(), cursor + buckets)
   for (let bucket = cursor; bucket < last; bucket++) {
@@ -284,7 +317,12 @@ export function sweepTombstones(cursor: u32, buckets: u32): u32 {
       const address = load<u32>(link)
       const item = itemAt(address)
       const tombstone = (item.bits & TOMBSTONE) != 0
-      if (tombstone && (!slot || arcSettled(slot, arcOf(slot, keyOf(address), item.keyLength)))) {
+      let useless = tombstone && !slot
+      if (slot && (tombstone || foreign)) {
+        const arc = arcOf(slot, keyOf(address), item.keyLength)
+        useless = (tombstone && arcSettled(slot, arc)) || (foreign && arcOwner(slot, arc) != slotSelf(slot))
+      }
+      if (useless) {
         store<u32>(link, item.hashNext)
         discard(address)
       } else link = address

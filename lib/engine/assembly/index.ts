@@ -1,13 +1,13 @@
 /**
  * What the host may call (lib/engine/engine.ts is its only caller). One instance a thread, all over one shared memory.
  */
-import { attachLayout, FLUSH_AT, VERSION_COUNTER } from './layout'
+import { attachLayout, FLUSH_AT, FLUSHED_VERSION, VERSION_COUNTER } from './layout'
 import { flushVersion, observeVersion, setNow } from './clock'
 import { free } from './slab'
 
 export { runRequests as run, runFinish as finish } from './machine'
 export {
-  collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, pointOf, routeOf, sweepTombstones
+  collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, peek, pointOf, renew, routeOf, sweepTombstones
 } from './handoff'
 export { findFreeSlot, switchTo } from './route'
 export { juggle } from './eviction'
@@ -25,6 +25,9 @@ export function abandon(handle: u32): void {
   free(handle)
 }
 
+export function flushed(): u64 {
+  return load<u64>(FLUSHED_VERSION)
+}
 export function version(): u64 {
   return atomic.load<u64>(VERSION_COUNTER)
 }

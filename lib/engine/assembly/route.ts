@@ -34,7 +34,7 @@ export function arcOwner(slot: u32, arc: u32): u32 {
   return <u32>load<u16>(points(slot) + (routePointsMax << 3) + (arc << 1))
 }
 export function arcSettled(slot: u32, arc: u32): bool {
-  return load<u8>(points(slot) + routePointsMax * 10 + arc) != 0
+  return load<u8>(points(slot) + routePointsMax * 10 + arc) == 1
 }
 
 /** Arc of a point: the first entry at or after it, the first of all when there is none. */

@@ -1,0 +1,46 @@
+/**
+ * What handoff asks of the hint log (DESIGN 8): what this node wrote or deleted while a node that is away could not be
+ * asked, kept on its disk, one log a home. lib/server implements it over files; a node that is no part of a tier with
+ * absence has none.
+ *
+ * A void log is one that may lack something it should have (overflow, damage, disk full, lost): then what the home
+ * remembers of the time before must not be trusted for any arc that the log covers.
+ */
+export interface Hints {
+  /** Generation in which the newest logged write of the key was made; -1: there is none. */
+  find(key: Uint8Array): number
+  /** The record of that write, its time to live as of now; null: it ran out or cannot be read, which counts as deleted. */
+  read(key: Uint8Array, done: (record: Uint8Array | null) => void): void
+  /** Logs what this node now holds for a key. `done` when it is on disk, or when the log is void. Order is kept. */
+  note(home: number, key: Uint8Array, generation: number, record: Uint8Array, done: () => void): void
+  /** From now on the log calls the key deleted: it has been handed over. As `note`, in the log that has the key. */
+  bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void
+  /** All logged keys, in any order. */
+  keys(): Iterable<Uint8Array>
+  isVoid(home: number): boolean
+  /** Homes for which there is a log. */
+  homes(): Iterable<number>
+  /**
+   * From now on there is a log for this home. `begins`: this life of the node knows of no time before, so the log is void
+   * if its folder is new: an earlier life may have had a log elsewhere.
+   */
+  open(home: number, begins: boolean): void
+  /** These writes are of no use any more, and newer ones will not be logged. `done` when they are gone for good. */
+  drop(keys: readonly Uint8Array[], done: () => void): void
+  /** The outage is over. `done` when the log is gone for good. */
+  forget(home: number, done: () => void): void
+}
+
+/** Of a node that never has to remember. */
+export const NO_HINTS: Hints = {
+  find: () => -1,
+  read: (_key, done) => done(null),
+  note: (_home, _key, _generation, _record, done) => done(),
+  bury: (_key, _tombstone, done) => done(),
+  keys: () => [],
+  isVoid: () => true,
+  homes: () => [],
+  open: () => {},
+  drop: (_keys, done) => done(),
+  forget: (_home, done) => done(),
+}

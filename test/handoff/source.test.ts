@@ -1,0 +1,67 @@
+/** The giving side over a real store whose hash table grows between batches and takes: everything that moves goes over once. */
+import t, { type Test } from 'tap'
+import { decodeRecord } from '../../lib/engine/record.js'
+import { type GenerationSpec, Generations } from '../../lib/handoff/generations.js'
+import { Source } from '../../lib/handoff/source.js'
+import type { Taker } from '../../lib/handoff/taker.js'
+import type { Message } from '../../lib/handoff/wire.js'
+import { alone, key } from '../engine/driver.js'
+
+const KEYS = 15_000
+const GIVER = 1
+const rule = { dialect: 'libmemcached-weighted', pointsPerServer: 160 } as const
+const server = (number: number) => ({ number, host: '10.0.0.1', port: 11000 + number, weight: 1 })
+const generation = (epoch: number, ...numbers: number[]): GenerationSpec => ({
+  ...{ epoch, servers: numbers.map(server), away: [] },
+})
+const name = (i: number) => `key-${i}`
+
+/** The newcomer pulls from node 1 until nothing is left, taking a key now and then; the table grows a step a batch. */
+function handOver(t: Test, generations: Generations, newcomer: number): void {
+  const driver = alone({ memoryLimitMb: 16, hashPower: 12 })
+  const { engine } = driver
+  engine.publish({ ...new Generations([generation(1, GIVER)], rule).routeTable(GIVER, () => true), epoch: 1 })
+  for (let i = 0; i < KEYS; i++) driver.send(`set ${name(i)} 0 0 1 noreply\r\nx\r\n`)
+  for (let i = 0; i < KEYS; i += 3) driver.send(`get ${name(i)}\r\n`)
+  engine.publish(generations.routeTable(GIVER, () => true))
+  const sent: Message[] = []
+  // Nothing has to be taken first: node 1 was there from the beginning.
+  const taker = { acquire: () => true, unsettledBefore: () => false } as unknown as Taker
+  const source = new Source(engine, taker, { send: (_, message) => sent.push(message) > 0 })
+  source.setGenerations(GIVER, generations)
+  source.linkUp(newcomer, 'x')
+  const { epoch } = generations
+  const before = generations.before(epoch)!
+  const moves = (i: number) => {
+    const arc = generations.arcAt(engine.point(key(name(i))))
+    return generations.actor(epoch, arc) === newcomer && generations.actor(before, arc) === GIVER
+  }
+  const came: string[] = []
+  const take = (record: Uint8Array) => came.push(Buffer.from(decodeRecord(record).key).toString())
+  let taken = 0
+  for (let id = 1; ; id++) {
+    source.onMessage(newcomer, { type: 'pull', id, generation: epoch, ack: 0, bytesMax: 3000 })
+    const batch = sent.pop() as Extract<Message, { type: 'batch' }>
+    for (const record of batch.records) take(record)
+    if (batch.state === 'done') break
+    engine.housekeeping.grow()
+    while (taken < KEYS && (!moves(taken) || came.includes(name(taken)))) taken++
+    if (taken === KEYS || id % 5 > 0) continue
+    source.onMessage(newcomer, { type: 'take', id, generation: epoch, ack: 0, key: key(name(taken)) })
+    const answer = sent.pop() as Extract<Message, { type: 'taken' }>
+    if (answer.record) take(answer.record)
+  }
+  t.ok(engine.buckets() > 4096, `${engine.buckets()} buckets at the end`)
+  const expected = Array.from({ length: KEYS }, (_, i) => i).filter(moves)
+  t.ok(expected.length > KEYS / 10)
+  t.equal(came.length, expected.length)
+  t.same(new Set(came), new Set(expected.map(name)))
+  t.equal(Number(engine.stats().get('curr_items')), KEYS - expected.length, 'the others stayed')
+}
+
+t.test('a join', async t => handOver(t, new Generations([generation(1, GIVER), generation(2, GIVER, 2)], rule), 2))
+
+t.test('two joins at once: each key’s history is looked at', async t => {
+  const specs = [generation(1, GIVER), generation(2, GIVER, 2), generation(3, GIVER, 2, 3)]
+  handOver(t, new Generations(specs, rule), 3)
+})
