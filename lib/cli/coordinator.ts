@@ -4,6 +4,7 @@ import { isDialect, MD5_DIALECTS } from '../ketama/index.js'
 import { DamagedFile } from '../tier/atomic-file.js'
 import { Coordinator } from '../tier/coordinator.js'
 import { DiskFile } from '../tier/embedded-file.js'
+import { AWAY_AFTER_DEFAULT_MS, AWAY_AFTER_MAX_MS, AWAY_AFTER_MIN_MS } from '../tier/outages.js'
 import { formatAddress, parseAddress } from '../tier/store.js'
 import { emptyTopology, type Topology } from '../tier/topology.js'
 import type { Address } from '../transport/loop.js'
@@ -18,6 +19,7 @@ interface CoordinatorValues {
   dialect: string
   points: string
   replicas: string
+  awayAfter?: string
   peerSecretFile?: string
   verbose: number
   jsonReady?: boolean
@@ -32,6 +34,10 @@ export function coordinatorCommand(command: Command): void {
     .option('--dialect <name>', 'ring dialect of a tier that starts for the first time', 'libmemcached-weighted')
     .option('--points <n>', 'ring points per server of a tier that starts for the first time', '160')
     .option('--replicas <n>', 'copies of each key', '1')
+    .option(
+      '--away-after <seconds>',
+      `declare a node away when it was not heard for so long, 0: never (default: ${AWAY_AFTER_DEFAULT_MS / 1000}); lower ends an outage sooner, and takes slow nodes for dead ones`,
+    )
     .option('--peer-secret-file <file>', 'secret that peers must know; without one only loopback is served')
     .option('-v, --verbose', 'say what happens; repeat for more', (_, before: number) => before + 1, 0)
     .option('--json-ready', 'print the ready line as JSON')
@@ -66,11 +72,21 @@ function openCoordinator(
   const self = { id: 'coordinator', incarnation: String(Date.now()) }
   try {
     const file = new DiskFile(values.dataDir)
-    return new Coordinator({ loop, file, first: firstTopology(values), listen, secret, self, onEvent })
+    const awayAfterMs = awayAfter(values.awayAfter)
+    return new Coordinator({ loop, file, first: firstTopology(values), listen, secret, self, onEvent, awayAfterMs })
   } catch (error) {
     if (error instanceof DamagedFile) throw new Sentence(error.message)
     throw error
   }
+}
+
+/** Seconds as people write them, in ms. */
+function awayAfter(text: string | undefined): number {
+  if (text === undefined) return AWAY_AFTER_DEFAULT_MS
+  const ms = /^\d{1,6}(\.\d{1,3})?$/.test(text) ? Number(text) * 1000 : Number.NaN
+  if (ms === 0 || (ms >= AWAY_AFTER_MIN_MS && ms <= AWAY_AFTER_MAX_MS)) return ms
+  const bounds = `${AWAY_AFTER_MIN_MS / 1000} to ${AWAY_AFTER_MAX_MS / 1000}`
+  throw new Sentence(`--away-after ${text}: must be 0 (never) or seconds from ${bounds}`)
 }
 
 function firstTopology({ tier, dialect, points, replicas }: CoordinatorValues): Topology {

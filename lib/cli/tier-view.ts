@@ -2,17 +2,40 @@
  * A tier as people and machines see it: the JSON of `tier status` (DESIGN 12), tables, and the progress of a migration as
  * one line. Pure: documents and statuses in, text out.
  */
+import { standIns } from '../tier/actors.js'
 import { whyWaiting } from '../tier/controller.js'
+import { fencingOf } from '../tier/fencing.js'
 import type { MigrationProgress, NodeStatus, Versioned } from '../tier/store.js'
-import { type Change, isSettled, runningChange, type Topology } from '../tier/topology.js'
+import {
+  type Change,
+  currentGeneration,
+  isSettled,
+  runningChange,
+  type TierNode,
+  type Topology,
+} from '../tier/topology.js'
 import { bytesText, table } from './output.js'
 
 export interface TierView {
   tier: string
   epoch: number
   settled: boolean
-  nodes: { id: string; host: string; port: number; weight: number; state: string; alive: boolean }[]
+  nodes: NodeView[]
   changes: ChangeView[]
+}
+
+export interface NodeView {
+  id: string
+  host: string
+  port: number
+  weight: number
+  state: string
+  alive: boolean
+  /** It acts by a lease alone, so that it can be declared away. Only in tiers where nodes can be. */
+  fenced?: boolean
+  /** It will be declared away unless it is heard again; `since` in Unix seconds. */
+  suspect?: { since: number; reason: string }
+  away?: { epoch: number; since: number; reason: string; standIns: string[] }
 }
 
 export interface ChangeView {
@@ -43,13 +66,25 @@ export interface Migration {
 }
 
 export function tierView({ topology }: Versioned, live: Map<string, NodeStatus>): TierView {
-  const nodes = topology.nodes.map(({ id, host, port, weight, state }) => ({
-    ...{ id, host, port, weight, state },
-    alive: live.has(id),
-  }))
+  const nodes = topology.nodes.map(node => nodeView(topology, node, live))
   const changes = topology.changes.map(change => changeView(topology, change, live))
   return { tier: topology.tier, epoch: topology.epoch, settled: isSettled(topology), nodes, changes }
 }
+
+function nodeView(topology: Topology, node: TierNode, live: Map<string, NodeStatus>): NodeView {
+  const { id, number, host, port, weight, state, declaring, away } = node
+  const view: NodeView = { id, host, port, weight, state, alive: live.has(id) }
+  const fencing = fencingOf(topology)
+  const newest = currentGeneration(topology)
+  if (fencing) view.fenced = node.fenced === fencing.since
+  if (declaring) view.suspect = declaring
+  if (away && newest)
+    view.away = { ...away, standIns: standIns(topology, newest, number).map(one => idOf(topology, one)) }
+  return view
+}
+
+const idOf = (topology: Topology, number: number) =>
+  topology.nodes.find(node => node.number === number)?.id ?? String(number)
 
 function changeView(topology: Topology, change: Change, live: Map<string, NodeStatus>): ChangeView {
   const { id, kind, node, weight, state, epoch } = change
@@ -57,13 +92,16 @@ function changeView(topology: Topology, change: Change, live: Map<string, NodeSt
   if (epoch !== undefined) view.epoch = epoch
   const waits = whyWaiting(topology, change, live)
   if (waits !== null) view.waits = waits
-  if (state === 'running') view.migrations = migrations(topology, live)
+  if (state === 'running') view.migrations = migrations(topology, live, change)
   return view
 }
 
 /** One a taker of the running change; a taker that has not reported yet has moved nothing. */
-export function migrations(topology: Topology, live: Map<string, NodeStatus>): Migration[] {
-  const running = runningChange(topology)
+export function migrations(
+  topology: Topology,
+  live: Map<string, NodeStatus>,
+  running = runningChange(topology),
+): Migration[] {
   return (running?.takers ?? []).map(number => {
     const id = topology.nodes.find(node => node.number === number)?.id ?? String(number)
     const parts = (live.get(id)?.progress ?? []).filter(part => part.epoch === running?.epoch)
@@ -101,6 +139,18 @@ export function statusText(view: TierView): string {
     ])
     lines.push(table(['node', 'address', 'weight', 'state', 'alive'], rows))
   }
+  for (const node of view.nodes) {
+    const when = (since: number) => new Date(since * 1000).toISOString()
+    const { suspect, away } = node
+    if (suspect) lines.push('', `node ${node.id} is suspected since ${when(suspect.since)}: ${suspect.reason}`)
+    if (away) {
+      const others = away.standIns.length > 0 ? `; ${away.standIns.join(', ')} stand in` : ''
+      lines.push(
+        '',
+        `node ${node.id} is away since ${when(away.since)}, generation ${away.epoch}: ${away.reason}${others}`,
+      )
+    }
+  }
   for (const change of view.changes.filter(one => one.state !== 'done')) {
     lines.push('', `change ${change.id}: ${changeText(change)}, ${change.waits ?? change.state}`)
     for (const one of change.migrations ?? []) lines.push(`  ${migrationText(one)}`)
@@ -109,6 +159,8 @@ export function statusText(view: TierView): string {
 }
 
 export function changeText({ kind, node, weight }: { kind: string; node: string; weight: number }): string {
+  if (kind === 'away') return `${node} is away`
+  if (kind === 'back') return `${node} is back`
   return kind === 'drain' ? `drain ${node}` : `${kind} ${node} with weight ${weight}`
 }
 

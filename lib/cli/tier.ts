@@ -77,10 +77,16 @@ async function status(store: StoreClient, values: TierValues): Promise<void> {
 async function wish(
   store: StoreClient,
   values: TierValues,
-  asked: (topology: Topology) => Outcome<{ change: number }>,
+  asked: (topology: Topology) => Outcome<{ change: number; givesUp?: boolean }>,
 ): Promise<void> {
-  const id = await submit(store, asked)
+  let givesUp = false
+  const id = await submit(store, topology => {
+    const outcome = asked(topology)
+    givesUp = outcome.ok && outcome.givesUp === true
+    return outcome
+  })
   const json = values.json === true
+  if (givesUp) complain('the node is away and is given up: what only its memory holds is lost')
   const isDone = (view: TierView) => (view.changes.find(change => change.id === id)?.state ?? 'done') === 'done'
   if (values.wait === false) {
     const view = await store.look()

@@ -96,15 +96,20 @@ export class Discovery {
     return false
   }
 
+  /** A node that enters a tier between two questions is asked the first one again: it has a server list only with its ring. */
   async #askNode(node: Node): Promise<Discovered | null> {
-    const tier = await this.#watcher.ask(node, new ConfigRequest('continuum'))
-    if (tier !== null) {
-      const { epoch, servers, dialect, pointsPerServer } = parseTierConfig(tier)
-      return { version: epoch, servers, ring: { dialect: dialect as Dialect, pointsPerServer }, isTier: true }
-    }
+    const known = await this.#askTier(node)
+    if (known) return known
     const cluster = await this.#watcher.ask(node, new ConfigRequest('cluster'))
     if (cluster === null) return null
-    return { ...parseClusterConfig(cluster), ring: {}, isTier: false }
+    return (await this.#askTier(node)) ?? { ...parseClusterConfig(cluster), ring: {}, isTier: false }
+  }
+
+  async #askTier(node: Node): Promise<Discovered | null> {
+    const tier = await this.#watcher.ask(node, new ConfigRequest('continuum'))
+    if (tier === null) return null
+    const { epoch, servers, dialect, pointsPerServer } = parseTierConfig(tier)
+    return { version: epoch, servers, ring: { dialect: dialect as Dialect, pointsPerServer }, isTier: true }
   }
 }
 

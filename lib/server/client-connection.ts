@@ -18,7 +18,7 @@ import type { Connection, ConnectionHandler, Timer } from '../transport/loop.js'
 import { type CloseReason, type ConnState, numberOf } from './conn-events.js'
 import type { DataPlane } from './data-plane.js'
 import { InputBuffer } from './input-buffer.js'
-import { type ReplyStream, type Request, shapeOf } from './request.js'
+import { type ReplyStream, type Request, shapeOf, tokensOf } from './request.js'
 
 interface Pending extends Request {
   reply: Buffer | null
@@ -43,6 +43,9 @@ const LINE_MAX = 2048
 const JOINED_BYTES_MAX = 65_536
 const LF = 0x0a
 const EMPTY = Buffer.alloc(0)
+/** Commands of one line that need no key's place. */
+const SHAPELESS = new Set(['get', 'gets', 'gat', 'gats', 'stats', 'version', 'verbosity', 'config', 'mn', 'flush_all'])
+const wordOf = (line: Buffer) => tokensOf(line)[0]?.toString('latin1') ?? ''
 
 export class ClientConnection implements ConnectionHandler {
   readonly #plane: DataPlane
@@ -320,7 +323,12 @@ export class ClientConnection implements ConnectionHandler {
 
   /** Runs the engine over [offset, offset + length): a copy of what is kept, or bytes that nobody else has. */
   #run(offset: number, length: number, isKept: boolean): void {
-    const { engine } = this.#plane
+    const { engine, silence } = this.#plane
+    if (silence.isSilent) {
+      if (!isKept) this.#kept.append(engine.bytes.subarray(offset, offset + length))
+      this.#runSilently()
+      return
+    }
     const turn = engine.run(offset, length, this.#resume)
     const { stop, consumed, requestOffset, requestLength } = turn
     this.#resume = turn.resume
@@ -345,7 +353,32 @@ export class ClientConnection implements ConnectionHandler {
     }
     if (isKept) this.#kept.take(used)
     else if (used < length) this.#kept.append(engine.bytes.subarray(offset + used, offset + length))
-    if (request) this.#dispatch(turn, request)
+    if (request && !this.#connection.closed) this.#dispatch(turn, request)
+  }
+
+  /** This node has no lease: the engine's own loop answers nothing, requests go one by one the way of those that must wait. */
+  #runSilently(): void {
+    const { bytes } = this.#kept
+    const line = bytes.indexOf(LF) + 1
+    const size = shapeOf(bytes)?.length ?? line
+    if (this.#resume !== 0 || size > this.#plane.engine.scratch.length) {
+      this.#connection.close()
+      return
+    }
+    this.#incomplete = line === 0
+    if (line === 0) return
+    const request = Buffer.allocUnsafe(size)
+    const filled = bytes.copy(request, 0, 0, size)
+    this.#kept.take(filled)
+    if (filled < size) {
+      this.#collecting = { bytes: request, filled }
+      return
+    }
+    // What has no shape may have a value behind it that would be taken for commands.
+    this.#closing = !SHAPELESS.has(wordOf(request)) && shapeOf(request) === null
+    const pending = this.#newRequest(request)
+    this.#begin(pending, -1)
+    this.#plane.execute(pending)
   }
 
   /** quit, or what memcached closes on. */
@@ -399,6 +432,7 @@ export class ClientConnection implements ConnectionHandler {
       connection: this.#number,
       ...(this.#takesParts ? { becomeWatcher: (watcher: number) => this.#handOver(watcher) } : {}),
       stream: null,
+      cut: () => this.#connection.close(),
       answer: reply => {
         request.reply = reply
         if (!request.dropped) this.#driveSoon()
@@ -502,7 +536,11 @@ export class ClientConnection implements ConnectionHandler {
 
   #sendTx(turn: Turn): void {
     if (turn.txLength === 0) return
-    const { engine } = this.#plane
+    const { engine, silence } = this.#plane
+    if (!silence.mayReply()) {
+      this.#connection.close()
+      return
+    }
     engine.count('bytes_written', turn.txLength)
     const sent = this.#out.length > 0 ? 0 : this.#connection.send(engine.tx.offset, turn.txLength)
     if (sent < turn.txLength) this.#out.push(this.#copy(engine.tx.offset + sent, turn.txLength - sent))

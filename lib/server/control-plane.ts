@@ -14,11 +14,14 @@ import { Handoff, type HandoffEffects, type Role } from '../handoff/handoff.js'
 import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
+import { isNewer } from '../tier/fencing.js'
 import { type Topology, tierConfigOf } from '../tier/topology.js'
+import { decodeVote, encodeVote } from '../tier/vote-wire.js'
 import { type Frame, FrameType } from '../transport/frame.js'
 import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Address, Listener, Loop, Timer } from '../transport/loop.js'
 import { Gather, TEXT_BYTES_MAX } from './gather.js'
+import { LeaseKeeper, type LeaseKeeperLinks, type LeaseKeeperOptions } from './lease-keeper.js'
 import type { ControlPort, ToControl } from './plane.js'
 
 export interface ControlPlaneOptions {
@@ -38,6 +41,8 @@ export interface ControlPlaneOptions {
   onProgress(epoch: number, progress: (TransferProgress & { sourceId: string })[]): void
   /** This node's own reply to `stats` with these words behind it. */
   report(words: readonly string[]): string
+  /** Where nodes can be fenced: store, fence and what was promised. */
+  fencing?: Omit<LeaseKeeperOptions, 'loop' | 'onEvent'>
   /** A sentence for the log. */
   onEvent(sentence: string): void
 }
@@ -69,6 +74,9 @@ export class ControlPlane {
   readonly #options: ControlPlaneOptions
   readonly handoff: Handoff
   readonly #gather: Gather
+  readonly keeper: LeaseKeeper | null
+  /** Data planes that have not dropped everything yet, and what comes then. */
+  #dropping: { planes: number; done: () => void } = { planes: 0, done: () => {} }
   readonly #dialed = new Map<number, Dialed>()
   readonly #accepted = new Map<number, Link>()
   readonly #strangers = new Map<string, Stranger>()
@@ -112,6 +120,8 @@ export class ControlPlane {
     })
     const { migrationRate } = options
     this.handoff = new Handoff(engine, effects, migrationRate === null ? undefined : limitsWithin(migrationRate))
+    const { fencing, loop, onEvent } = options
+    this.keeper = fencing ? new LeaseKeeper({ ...fencing, loop, onEvent }, this.#keeperLinks()) : null
     options.dataPlanes.forEach((port, plane) => {
       port.onMessage = message => this.#onPlane(plane, message)
     })
@@ -137,6 +147,7 @@ export class ControlPlane {
 
   stop(): void {
     this.#stopped = true
+    this.keeper?.stop()
     if (this.#timer) this.#options.loop.clearTimer(this.#timer)
     this.#listener?.close()
     for (const { link } of this.#dialed.values()) link?.close()
@@ -145,10 +156,12 @@ export class ControlPlane {
   }
 
   /** A topology from the store, or from a peer that knew it first. Older ones than what is known are ignored. */
-  setTopology(topology: Topology, self: number): void {
+  setTopology(topology: Topology, self: number, fromStore = true): void {
     if (this.#stopped || (this.#topology && topology.epoch < this.#topology.epoch)) return
     this.#topology = topology
     this.#self = self
+    // First: by a route that is in force before the lease is asked for, the node could act without one.
+    this.keeper?.setTopology(topology, self, fromStore)
     this.#options.engine.setTime(this.#options.loop.wallClock())
     const settled = new Set<number>()
     for (const change of topology.changes) {
@@ -179,6 +192,7 @@ export class ControlPlane {
     else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
     else if (message.type === 'gather') this.#gather.start(this.#ticket(plane, message.ticket), message.question)
     else if (message.type === 'heard') this.#heard(message.epoch)
+    else if (message.type === 'dropped' && --this.#dropping.planes === 0) this.#dropping.done()
     if (message.type === 'need' || message.type === 'flush' || message.type === 'gather') this.#tickSoon()
   }
 
@@ -280,7 +294,39 @@ export class ControlPlane {
       return
     }
     const self = topology.nodes.find(node => node.id === this.#options.identity.id)
-    if (self && topology.epoch > (this.#topology?.epoch ?? 0)) this.setTopology(topology, self.number)
+    if (self && isNewer(topology, this.#topology)) this.setTopology(topology, self.number, false)
+  }
+
+  // --- fencing
+
+  #keeperLinks(): LeaseKeeperLinks {
+    return {
+      send: (member, ask, vote) => {
+        const dialed = this.#dialed.get(member)
+        return dialed?.open === true && dialed.link!.send(FrameType.vote, ask, this.handoff.epoch, encodeVote(vote))
+      },
+      learn: text => this.#learn(text),
+      dropAll: done => {
+        this.#dropping = { planes: this.#options.dataPlanes.length, done }
+        for (const port of this.#options.dataPlanes) port.post({ type: 'drop' })
+      },
+      tellPlanes: lapsed => {
+        for (const port of this.#options.dataPlanes) port.post({ type: 'lease', lapsed })
+      },
+    }
+  }
+
+  /** Also of a node that this topology does not know yet: a promise is about its number. */
+  #onVouch(link: Link, frame: Frame): void {
+    const vote = decodeVote(frame.payload)
+    if (vote?.type !== 'vouch') link.close()
+    else if (this.keeper) link.send(FrameType.vote, frame.id, this.handoff.epoch, encodeVote(this.keeper.answer(vote)))
+  }
+
+  #onVouched(link: Link, member: number, frame: Frame): void {
+    const vote = decodeVote(frame.payload)
+    if (vote?.type !== 'vouched') link.close()
+    else this.keeper?.answered(member, frame.id, vote)
   }
 
   // --- links
@@ -329,6 +375,10 @@ export class ControlPlane {
   }
 
   #onAcceptedFrame(link: Link, frame: Frame): void {
+    if (frame.type === FrameType.vote) {
+      this.#onVouch(link, frame)
+      return
+    }
     const message = this.#decode(link, frame)
     if (!message) return
     for (const [number, accepted] of this.#accepted) {
@@ -397,6 +447,10 @@ export class ControlPlane {
           if (this.#heardEpoch > this.handoff.epoch) this.#send('taker', peer, { type: 'tell' })
         },
         onFrame: (link, frame) => {
+          if (frame.type === FrameType.vote) {
+            this.#onVouched(link, peer, frame)
+            return
+          }
           const message = this.#decode(link, frame)
           if (message && !this.#onMessage('taker', peer, frame.epoch, message)) link.close()
         },
@@ -453,7 +507,8 @@ export class ControlPlane {
     for (const member of this.#gather.wanted()) wanted.add(member)
     if (this.#heardEpoch > this.handoff.epoch) for (const node of this.#topology?.nodes ?? []) wanted.add(node.number)
     wanted.delete(this.#self)
-    for (const peer of wanted) {
+    const voters = this.keeper?.wantedLinks() ?? []
+    for (const peer of new Set([...wanted, ...voters])) {
       let state = this.#dialed.get(peer)
       if (!state) {
         state = { link: null, open: false, backoffMs: BACKOFF_MIN_MS, notBefore: 0 }

@@ -37,6 +37,7 @@ import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
 import { isNoreply, type Request, serverError, tokensOf } from './request.js'
+import { Silence } from './silence.js'
 import { clusterConfig, clusterConfigValue, type Facts, statsReply } from './stats-command.js'
 import { TierCommands } from './tier-commands.js'
 import { WatchConnection } from './watch-connection.js'
@@ -58,6 +59,8 @@ export interface DataPlaneOptions {
   reqsPerEvent?: number
   /** -Y; null: nobody is asked who they are. */
   credentials?: Credentials | null
+  /** Of the node's Fence (fence.ts); null: nothing can be fenced. */
+  fence?: Int32Array | null
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
@@ -113,6 +116,7 @@ export class DataPlane {
   readonly #admin: AdminCommands
   readonly #tier: TierCommands
   readonly #watchers = new Map<number, WatchConnection>()
+  readonly silence: Silence
   readonly #listeners: Listener[] = []
   readonly #clients = new Set<Client>()
   readonly #places: { number: number; place: ListenOptions; port: number }[] = []
@@ -146,6 +150,7 @@ export class DataPlane {
     this.engine = engine
     this.#port = port
     this.#options = options
+    this.silence = new Silence({ loop, words: options.fence ?? null })
     this.#startedAt = loop.wallClock()
     this.#certificatesAt = this.#startedAt
     this.#credentials = options.credentials ?? null
@@ -246,11 +251,12 @@ export class DataPlane {
       request.answer(serverError(request, 'object too large for cache'))
       return
     }
+    if (this.silence.isSilent && this.#refusesSilently(request)) return
     this.newTurn(request.connection)
     engine.bytes.set(bytes, engine.scratch.offset)
     let turn = engine.run(engine.scratch.offset, bytes.length, 0, 0, true)
     if (turn.stop === Stop.done || turn.stop === Stop.close) {
-      request.answer(this.takeTx(turn))
+      if (this.#mayAnswer(request)) request.answer(this.takeTx(turn))
       return
     }
     if (turn.stop !== Stop.full) {
@@ -266,9 +272,39 @@ export class DataPlane {
       turn = engine.run(engine.scratch.offset + at, bytes.length - at, turn.resume, 0, true)
     }
     parts.push(this.takeTx(turn))
+    if (!this.#mayAnswer(request)) return
     if (turn.stop === Stop.done) request.answer(Buffer.concat(parts))
     else if (turn.stop === Stop.multi) this.#goOnElsewhere(turn, request, parts)
     else request.answer(serverError(request, 'out of memory writing get response'))
+  }
+
+  #mayAnswer(request: Request): boolean {
+    if (this.silence.isSilent || this.silence.mayReply()) return true
+    if (request.cut) request.cut()
+    else request.answer(serverError(request, 'this node may not answer for its keys any more'))
+    return false
+  }
+
+  #refusesSilently(request: Request): boolean {
+    return this.silence.refuses(request, {
+      owner: key => this.ownerElsewhere(key),
+      forward: (owner, one) => {
+        this.#peers.noteForward(one, this.engine.epoch())
+        this.#forwarder.send(owner, one)
+      },
+      multi: (one, local) => this.#multi(one, local),
+    })
+  }
+
+  #multi(request: Request, local: (part: Request) => void): void {
+    multiGet(request, {
+      elsewhere: key => {
+        const { owner } = this.engine.route(key)
+        return owner === this.#self ? null : owner
+      },
+      local,
+      forward: (owner, part) => this.#forwarder.send(owner, part),
+    })
   }
 
   /** The route changed in the middle of a long get: the keys that are left are asked for where they live now. */
@@ -306,14 +342,7 @@ export class DataPlane {
         return
       }
       case Stop.multi:
-        multiGet(request, {
-          elsewhere: key => {
-            const { owner } = this.engine.route(key)
-            return owner === this.#self ? null : owner
-          },
-          local: part => this.execute(part),
-          forward: (owner, part) => this.#forwarder.send(owner, part),
-        })
+        this.#multi(request, part => this.execute(part))
         return
       case Stop.slow:
         this.#slow(request)
@@ -415,6 +444,7 @@ export class DataPlane {
       backlog: this.#options.listen[0]?.backlog ?? 1024,
       dumps: this.#lru.dumps,
       tracksSizes: this.#lru.tracksSizes,
+      fence: this.silence.stats,
       ...this.#options.facts,
     }
     return statsReply(words, this.engine, facts) ?? Buffer.from('ERROR\r\n')
@@ -433,6 +463,8 @@ export class DataPlane {
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes, message.ring ?? null)
     else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'certificates') this.#renew(message.tls, message.gathering)
+    else if (message.type === 'lease') this.silence.tell(message.lapsed)
+    else if (message.type === 'drop') this.#drop()
     else if (message.type === 'stop') this.stop()
   }
 
@@ -440,6 +472,18 @@ export class DataPlane {
     for (const listener of this.#listeners) listener.renew?.(tls)
     this.#certificatesAt = this.loop.wallClock()
     this.#port.post({ type: 'here', gathering, conns: [] })
+  }
+
+  /** Everything of the session before goes; the fence is closed until all planes have said so. */
+  #drop(): void {
+    const before = [...this.#clients]
+    for (const client of before) client.kick()
+    this.#peers.cutAll()
+    const look = () => {
+      if (before.some(client => this.#clients.has(client))) this.loop.setTimer(1, look)
+      else this.#port.post({ type: 'dropped' })
+    }
+    look()
   }
 
   #onRoute(self: number, nodes: PeerNode[], ring: TierConfig | null): void {

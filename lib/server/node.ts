@@ -25,6 +25,7 @@ import { freeUnixPath, removeUnixPath, unixPathIdentity } from '../transport/uni
 import { readAuthFile } from './auth-file.js'
 import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
+import { Fence } from './fence.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
@@ -119,6 +120,7 @@ class NodeProcess {
   #fatal: ((sentence: string) => void) | null = null
   #fatalSentence: string | null = null
   #stopping = false
+  readonly #fence = new Fence()
   #control: ControlPlane | null = null
   #maintainer: Maintainer | null = null
   #membership: Membership | null = null
@@ -292,6 +294,7 @@ class NodeProcess {
       reqsPerEvent: server.reqsPerEvent,
       credentials: auth?.credentials ?? null,
       watch: server.watch,
+      fence: tier ? this.#fence.words : null,
       dumps: server.dumps,
       shutdown: server.shutdown,
       tracksSizes: server.lru.tracksSizes,
@@ -396,8 +399,26 @@ class NodeProcess {
       throw new Error(`the data directory ${tier.dataDir} belongs to node "${state.id}", not to "${tier.nodeId}"`)
     }
     if (state) engine.observe(BigInt(state.versionReserved))
+    let reserved = 0n
+    let newest: Topology | null = state?.topology ?? null
+    /** `then` comes once it is on the disk, or cannot be: then the node goes on, and a restart may find less. */
+    const save = (then: (problem: string | null) => void) => {
+      reserved = engine.version() + VERSIONS_RESERVED
+      if (!file) return then(null)
+      const written = (problem: string | null) => {
+        if (problem !== null) log.warn(problem)
+        then(problem)
+      }
+      const votes = control.keeper?.votes ?? null
+      file.save(
+        { id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: newest, votes },
+        written,
+      )
+    }
     const loop = createNetLoop({ memory: new Uint8Array(0) })
     const identity = { id: tier.nodeId, incarnation }
+    const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })
+    this.#store = store
     const control = new ControlPlane({
       loop,
       engine,
@@ -434,14 +455,20 @@ class NodeProcess {
         }
         return String(statsReply(words, engine, facts) ?? '')
       },
+      fencing: {
+        store,
+        fence: this.#fence,
+        // A file that says nothing of votes is from before there were any: nothing was promised.
+        votes: state && (state.votes ?? { termMin: 0, promises: [] }),
+        saveVotes: (_, done) => save(problem => done(problem === null)),
+        onFenced: since => this.#membership?.reportFenced(since),
+      },
       onEvent: sentence => log.info(sentence),
     })
     this.#control = control
     const peerPort = await new Promise<number>((resolve, reject) =>
       control.start(resolve, sentence => reject(new Error(sentence))),
     )
-    const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })
-    this.#store = store
     const listen = server.listen[0]?.host ?? tier.peerHost
     const host = tier.advertise?.host ?? (isWildcard(listen) ? tier.peerHost : listen)
     const self = {
@@ -454,18 +481,6 @@ class NodeProcess {
       weight: tier.weight,
       incarnation,
       standby: tier.standby,
-    }
-    let reserved = 0n
-    let newest: Topology | null = state?.topology ?? null
-    /** `then` comes once it is on the disk, or cannot be: then the node goes on, and a restart may find less. */
-    const save = (then: () => void) => {
-      reserved = engine.version() + VERSIONS_RESERVED
-      if (!file) return then()
-      const written = (problem: string | null) => {
-        if (problem !== null) log.warn(problem)
-        then()
-      }
-      file.save({ id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: newest }, written)
     }
     this.#timer = setInterval(() => {
       if (file && engine.version() + VERSIONS_RESERVED / 2n > reserved) save(() => {})

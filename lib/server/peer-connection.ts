@@ -138,6 +138,14 @@ export class PeerConnections implements LinkCallbacks {
     request.passedOn = passedOn
   }
 
+  /** All links end now, and what came by them is dropped before this returns. */
+  cutAll(): void {
+    for (const link of [...this.#links.keys()]) {
+      this.onClose(link)
+      link.close()
+    }
+  }
+
   stop(): void {
     for (const link of [...this.#links.keys()]) link.close()
   }
@@ -152,6 +160,7 @@ export class PeerConnections implements LinkCallbacks {
       cancel: null,
       link: state,
       passedOn: null,
+      cut: () => state.link.close(),
       answer: reply => {
         this.#forget(request, id)
         if (!request.dropped && !state.link.send(FrameType.reply, id, engine.epoch(), reply)) state.slow = true

@@ -70,6 +70,8 @@ export type ToControl =
   /** For the log, at this level of -v. */
   | { type: 'say'; level: number; sentence: string }
   | { type: 'failed'; sentence: string }
+  /** Nothing of the life before is left here: no connection, nothing parked. Answers `drop`. */
+  | { type: 'dropped' }
   | { type: 'stopped' }
 
 export type ToData =
@@ -92,6 +94,10 @@ export type ToData =
   /** `ticket` is that of the asker's request if it is one of this plane's. */
   | { type: 'tellConns'; gathering: number; ticket: number }
   | { type: 'answer'; ticket: number; reply: string }
+  /** The lease ran out, for this reason, or is there again (null). The fence itself is in shared memory; this is only news. */
+  | { type: 'lease'; lapsed: string | null }
+  /** Another session of the node begins: all connections of clients and nodes are closed, and everything parked dropped. */
+  | { type: 'drop' }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

@@ -20,6 +20,8 @@ export interface Request {
   pipelined?: boolean
   /** Its connection becomes this watcher's once the answer is out; none where that cannot be. */
   becomeWatcher?: (watcher: number) => void
+  /** Closes the connection that it came on, unanswered: whoever worked on it may not be the authority any more. */
+  cut?(): void
   /** Called once; the bytes are the request's to keep. */
   answer(reply: Buffer): void
   /** Instead of `answer`, where the asker can take a long answer bit by bit. */

@@ -21,6 +21,8 @@ export interface Facts {
   certificatesAt: number
   dumps: boolean
   tracksSizes: boolean
+  /** In a tier: of the node's lease (silence.ts). */
+  fence?: [string, number][]
   /** Unix seconds. */
   startedAt: number
   now: number
@@ -106,6 +108,7 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
       : []),
     ...named(counted, LAST),
     ...named(counted, OWN),
+    ...(facts.fence ?? []),
   ])
 }
 

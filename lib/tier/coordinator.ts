@@ -7,6 +7,7 @@ import type { Address, Loop } from '../transport/loop.js'
 import { ControllerLoop } from './controller-loop.js'
 import { EmbeddedServer } from './embedded-server.js'
 import { type DocumentFile, EmbeddedStore } from './embedded-store.js'
+import { AWAY_AFTER_DEFAULT_MS } from './outages.js'
 import type { Topology } from './topology.js'
 
 export interface CoordinatorOptions {
@@ -17,6 +18,8 @@ export interface CoordinatorOptions {
   listen: Address
   secret: string | null
   self: LinkIdentity
+  /** See outages.ts. Default AWAY_AFTER_DEFAULT_MS. */
+  awayAfterMs?: number
   /** A sentence for the log. */
   onEvent(sentence: string): void
 }
@@ -27,10 +30,13 @@ export class Coordinator {
   readonly #controller: ControllerLoop
 
   /** Throws DamagedFile when the document cannot be used. */
-  constructor({ loop, file, first, listen, secret, self, onEvent }: CoordinatorOptions) {
+  constructor({ loop, file, first, listen, secret, self, onEvent, awayAfterMs }: CoordinatorOptions) {
     this.store = new EmbeddedStore({ loop, file, first })
     this.#server = new EmbeddedServer({ loop, store: this.store, listen, secret, self, onEvent })
-    this.#controller = new ControllerLoop(this.store, loop, onEvent)
+    this.#controller = new ControllerLoop(this.store, loop, onEvent, {
+      awayAfterMs: awayAfterMs ?? AWAY_AFTER_DEFAULT_MS,
+      voters: this.#server,
+    })
   }
 
   start(onListening: (port: number) => void, onError: (sentence: string) => void): void {

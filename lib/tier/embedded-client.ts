@@ -7,8 +7,9 @@ import { FrameType } from '../transport/frame.js'
 import { dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Loop, Timer } from '../transport/loop.js'
 import { decodeReply, encodeStore, type StoreReply, type StoreRequest } from './embedded-wire.js'
-import type { NodeStatus, StoreUrl, TopologyStore, Versioned } from './store.js'
+import type { NodeStatus, StoreUrl, Versioned, VotingStore } from './store.js'
 import type { Topology } from './topology.js'
+import type { PromiseRequest, VouchAnswer, VouchRequest } from './voter.js'
 
 export interface EmbeddedClientOptions {
   loop: Loop
@@ -32,7 +33,7 @@ const REQUESTS_MAX = 1000
 const BACKOFF_MIN_MS = 50
 const BACKOFF_MAX_MS = 1000
 
-export class EmbeddedClient implements TopologyStore {
+export class EmbeddedClient implements VotingStore {
   readonly #options: EmbeddedClientOptions
   readonly #requests = new Map<number, Request>()
   readonly #watchers = new Set<(value: Versioned) => void>()
@@ -47,6 +48,7 @@ export class EmbeddedClient implements TopologyStore {
   #refusal: string | null = null
   #lastId = 0
   #closed = false
+  #onPromiseAsked: (request: PromiseRequest, confirm: () => void) => void = () => {}
 
   constructor(options: EmbeddedClientOptions) {
     this.#options = options
@@ -88,6 +90,19 @@ export class EmbeddedClient implements TopologyStore {
 
   statuses(callback: (error: string | null, live: Map<string, NodeStatus>) => void): void {
     this.#ask({ op: 'statuses' }, (error, reply) => callback(error, new Map(reply?.live)))
+  }
+
+  vouch(request: VouchRequest, callback: (error: string | null, refusal: VouchAnswer) => void): void {
+    // Asked again and again: what waits for a link would be too late for anything when it is there.
+    if (!this.#open) {
+      this.#options.loop.soon(() => callback(this.#silence(), null))
+      return
+    }
+    this.#ask({ op: 'vouch', request }, (error, reply) => callback(error, reply?.refusal ?? null))
+  }
+
+  onPromiseAsked(handler: (request: PromiseRequest, confirm: () => void) => void): void {
+    this.#onPromiseAsked = handler
   }
 
   close(): void {
@@ -200,7 +215,9 @@ export class EmbeddedClient implements TopologyStore {
       this.#link?.close()
       return
     }
+    const { ask } = reply
     if (id === 0 && reply.value) this.#onChange(reply.value)
+    else if (id === 0 && ask) this.#onPromiseAsked(ask, () => this.#say({ op: 'promised', request: ask }))
     else this.#finish(id, reply.error, reply.error === null ? reply : null)
   }
 

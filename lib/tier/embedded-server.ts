@@ -7,7 +7,8 @@ import { acceptLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Address, Listener, Loop } from '../transport/loop.js'
 import type { EmbeddedStore } from './embedded-store.js'
 import { decodeRequest, encodeStore, type StoreReply, type StoreRequest } from './embedded-wire.js'
-import type { Versioned } from './store.js'
+import type { Versioned, VoterLinks } from './store.js'
+import type { PromiseRequest } from './voter.js'
 
 export interface EmbeddedServerOptions {
   loop: Loop
@@ -28,12 +29,15 @@ interface Session {
   endWatch: (() => void) | null
   /** A document that the watcher is too slow for. */
   owed: Versioned | null
+  /** The node that is kept alive by it. */
+  node: string | null
 }
 
-export class EmbeddedServer {
+export class EmbeddedServer implements VoterLinks {
   readonly #options: EmbeddedServerOptions
   readonly #sessions = new Map<Link, Session>()
   #listener: Listener | null = null
+  #onPromised: (nodeId: string, request: PromiseRequest) => void = () => {}
   /** Links that were refused: wrong secret, another protocol version, no secret from afar. */
   refused = 0
 
@@ -62,6 +66,17 @@ export class EmbeddedServer {
     }
   }
 
+  /** To every link that the node keeps alive: an old one of it may not have ended yet. */
+  ask(nodeId: string, request: PromiseRequest): void {
+    for (const session of this.#sessions.values()) {
+      if (session.node === nodeId) this.#reply(session, 0, { error: null, ask: request })
+    }
+  }
+
+  onPromised(handler: (nodeId: string, request: PromiseRequest) => void): void {
+    this.#onPromised = handler
+  }
+
   #callbacks() {
     const { onEvent } = this.#options
     return {
@@ -71,7 +86,7 @@ export class EmbeddedServer {
           link.close()
           return
         }
-        this.#sessions.set(link, { link, endWatch: null, owed: null })
+        this.#sessions.set(link, { link, endWatch: null, owed: null, node: null })
       },
       onFrame: (link: Link, frame: { type: number; id: number; payload: Uint8Array }) => {
         const session = this.#sessions.get(link)
@@ -106,8 +121,13 @@ export class EmbeddedServer {
       return
     }
     const { store } = this.#options
-    if (request.op === 'keepAlive') store.renew(request.node, request.status, session)
-    else if (request.op === 'watch') this.#watch(session)
+    if (request.op === 'keepAlive') {
+      session.node = request.node
+      store.renew(request.node, request.status, session)
+    } else if (request.op === 'vouch') this.#reply(session, id, { error: null, refusal: store.vouch(request.request) })
+    else if (request.op === 'promised') {
+      if (session.node !== null) this.#onPromised(session.node, request.request)
+    } else if (request.op === 'watch') this.#watch(session)
     else if (request.op === 'read')
       store.read((error, value) => this.#reply(session, id, value ? { error, value } : { error }))
     else if (request.op === 'statuses')

@@ -10,6 +10,7 @@ import { DamagedFile, reasonOf } from './atomic-file.js'
 import { LEASE_MS, type NodeStatus, type TopologyStore, type Versioned } from './store.js'
 import { NODES_MAX, type Topology } from './topology.js'
 import { checkTopology } from './validate.js'
+import { Voter, type VouchAnswer, type VouchRequest } from './voter.js'
 
 export interface DocumentFile {
   load(): string | null
@@ -53,6 +54,7 @@ export class EmbeddedStore implements TopologyStore {
   readonly #leases = new Map<string, Lease>()
   #value: Versioned
   #closed = false
+  #voter: { revision: number; voter: Voter } | null = null
 
   /** Throws DamagedFile when the document that is there cannot be used. */
   constructor({ loop, file, first }: EmbeddedStoreOptions) {
@@ -108,6 +110,16 @@ export class EmbeddedStore implements TopologyStore {
 
   statuses(callback: (error: string | null, live: Map<string, NodeStatus>) => void): void {
     this.#later(() => callback(null, this.live()))
+  }
+
+  /** The store's own vote: what the document says, which is on disk before anybody hears it. */
+  vouch(request: VouchRequest): VouchAnswer {
+    if (this.#voter?.revision !== this.#value.revision) {
+      const voter = new Voter()
+      voter.learn(this.#value.topology, true)
+      this.#voter = { revision: this.#value.revision, voter }
+    }
+    return this.#voter.voter.vouch(request)
   }
 
   close(): void {

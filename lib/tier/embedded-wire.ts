@@ -5,6 +5,8 @@
 import { z } from 'zod'
 import type { Topology } from './topology.js'
 import { checkTopology, NODE_ID_PATTERN, plainIssue } from './validate.js'
+import { promiseShape, vouchShape } from './vote-wire.js'
+import type { PromiseRequest } from './voter.js'
 
 const count = z.number().min(0)
 const progress = z.object({
@@ -22,6 +24,7 @@ const progress = z.object({
 const nodeStatus = z.object({
   incarnation: z.string().regex(/^\d{1,20}$/),
   epoch: count,
+  beat: count.optional(),
   progress: z.array(progress).max(10_000).optional(),
 })
 const versioned = z.object({ revision: z.number().int().min(0), topology: z.unknown() })
@@ -31,6 +34,8 @@ const requestShape = z.discriminatedUnion('op', [
   z.object({ op: z.literal('watch') }),
   z.object({ op: z.literal('statuses') }),
   z.object({ op: z.literal('keepAlive'), node: z.string().regex(NODE_ID_PATTERN), status: nodeStatus }),
+  z.object({ op: z.literal('vouch'), request: vouchShape }),
+  z.object({ op: z.literal('promised'), request: promiseShape }),
   z.object({ op: z.literal('compareAndSet'), expected: z.number().int().min(0), topology: z.unknown() }),
 ])
 
@@ -39,6 +44,8 @@ const replyShape = z.object({
   value: versioned.optional(),
   done: z.boolean().optional(),
   live: z.array(z.tuple([z.string(), nodeStatus])).optional(),
+  refusal: z.string().max(300).nullable().optional(),
+  ask: promiseShape.optional(),
 })
 
 export type StoreRequest =
@@ -50,6 +57,10 @@ export interface StoreReply {
   value?: { revision: number; topology: Topology }
   done?: boolean
   live?: [string, z.infer<typeof nodeStatus>][]
+  /** Of a vouch. */
+  refusal?: string | null
+  /** Unasked, with id 0: the controller wants a promise of this node. */
+  ask?: PromiseRequest
 }
 
 export function encodeStore(message: StoreRequest | StoreReply): Uint8Array {

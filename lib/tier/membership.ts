@@ -8,9 +8,11 @@
  * claims again; the one that does not get the lease is refused for good.
  */
 import type { Loop, Timer } from '../transport/loop.js'
+import { fencingOf } from './fencing.js'
+import { ASKS_PER_LEASE } from './lease.js'
 import { formatAddress, LEASE_MS, type NodeStatus, type TopologyStore, type Versioned } from './store.js'
 import { nodeOf, type Topology } from './topology.js'
-import { type Outcome, type Registration, withNode, withSettled } from './wishes.js'
+import { type Outcome, type Registration, withFenced, withNode, withSettled } from './wishes.js'
 
 export interface MembershipOptions {
   store: TopologyStore
@@ -54,6 +56,11 @@ export class Membership {
   /** Epochs settled here that the document does not say yet. */
   readonly #unreported = new Set<number>()
   #reporting = false
+  /** Heartbeats of this incarnation. */
+  #beats = 0
+  #beatMs = LEASE_MS / 3
+  /** Period of fencing (Fencing.since) that this node acts by leases in; 0: none yet. */
+  #fenced = 0
   #lastError: string | null = null
   #stopped = false
 
@@ -75,6 +82,12 @@ export class Membership {
     this.#report()
   }
 
+  /** This node acts by a lease alone, in the period of fencing that began with this term. Repeated until the document says so. */
+  reportFenced(since: number): void {
+    this.#fenced = since
+    this.#report()
+  }
+
   setStatus(status: Omit<NodeStatus, 'incarnation'>): void {
     const news = status.epoch !== this.#status.epoch
     this.#status = { ...status, incarnation: this.#options.self.incarnation }
@@ -92,13 +105,13 @@ export class Membership {
 
   #renew(): void {
     this.#tell()
-    this.#renewal = this.#options.loop.setTimer(LEASE_MS / 3, () => this.#renew())
+    this.#renewal = this.#options.loop.setTimer(this.#beatMs, () => this.#renew())
   }
 
   #tell(): void {
     if (this.#stopped) return
     this.#toldAt = this.#options.loop.now()
-    this.#options.store.keepAlive(this.#options.self.id, this.#status)
+    this.#options.store.keepAlive(this.#options.self.id, { ...this.#status, beat: ++this.#beats })
   }
 
   // --- claim and register
@@ -156,8 +169,18 @@ export class Membership {
     }
     for (const epoch of [...this.#unreported])
       if (isReported(topology, node.number, epoch)) this.#unreported.delete(epoch)
+    this.#beatAt(fencingOf(topology)?.leaseMs)
     this.#begin(topology, node.number)
     this.#report()
+  }
+
+  /** As often as a lease is asked for: so fine silence must be noticed. */
+  #beatAt(leaseMs: number | undefined): void {
+    const beatMs = leaseMs === undefined ? LEASE_MS / 3 : Math.min(LEASE_MS / 3, leaseMs / ASKS_PER_LEASE)
+    if (beatMs === this.#beatMs) return
+    this.#beatMs = beatMs
+    if (this.#renewal) this.#options.loop.clearTimer(this.#renewal)
+    this.#renew()
   }
 
   #begin(topology: Topology, number: number): void {
@@ -190,21 +213,27 @@ export class Membership {
   // --- settled generations
 
   #report(): void {
-    if (this.#reporting || this.#unreported.size === 0 || !this.#registered || this.#stopped) return
+    if (this.#reporting || !this.#hasNews || !this.#registered || this.#stopped) return
     this.#reporting = true
     const again = () => {
       this.#reporting = false
-      if (this.#unreported.size > 0 && !this.#stopped) {
+      if (this.#hasNews && !this.#stopped) {
         this.#options.loop.setTimer(RETRY_MS, () => this.#report())
       }
     }
     this.#update(topology => this.#withReports(topology), again, again)
   }
 
+  get #hasNews(): boolean {
+    return this.#unreported.size > 0 || this.#fenced > 0
+  }
+
   #withReports(topology: Topology): Outcome {
     const number = nodeOf(topology, this.#options.self.id)?.number
     if (number === undefined) return { ok: true, topology: null }
-    let next: Topology | null = null
+    let next: Topology | null = withFenced(topology, this.#options.self.id, this.#fenced)
+    // The document says it, or asks for another period, of which there will be another report.
+    if (next === null) this.#fenced = 0
     for (const epoch of [...this.#unreported]) {
       if (isReported(topology, number, epoch)) this.#unreported.delete(epoch)
       else next = withSettled(next ?? topology, number, epoch) ?? next

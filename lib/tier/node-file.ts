@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { DamagedFile, makeDirectory, readIfThere, reasonOf, writeAtomicallySoon } from './atomic-file.js'
 import type { Topology } from './topology.js'
 import { checkTopology, NODE_ID_PATTERN, plainIssue } from './validate.js'
+import type { Votes } from './voter.js'
 
 export interface NodeState {
   id: string
@@ -15,6 +16,8 @@ export interface NodeState {
   /** Decimal: no version above this was ever given out by this node. */
   versionReserved: string
   topology: Topology | null
+  /** What it promised as a voter; null: a file from before there were voters. */
+  votes?: Votes | null
 }
 
 const decimal = z.string().regex(/^\d{1,20}$/)
@@ -23,6 +26,9 @@ const stateShape = z.object({
   incarnation: decimal,
   versionReserved: decimal,
   topology: z.unknown(),
+  votes: z
+    .object({ termMin: z.number().int().min(0), promises: z.array(z.tuple([z.number().int(), z.number().int()])) })
+    .nullish(),
 })
 
 export class NodeFile {
@@ -49,11 +55,12 @@ export class NodeFile {
     }
     const state = stateShape.safeParse(value)
     if (!state.success) throw damaged(plainIssue(state.error))
-    const { id, incarnation, versionReserved } = state.data
-    if (state.data.topology === null) return { id, incarnation, versionReserved, topology: null }
-    const checked = checkTopology(state.data.topology)
+    const { topology, votes, ...rest } = state.data
+    const known = votes ? { ...rest, votes } : rest
+    if (topology === null) return { ...known, topology: null }
+    const checked = checkTopology(topology)
     if (!checked.ok) throw damaged(checked.problem)
-    return { id, incarnation, versionReserved, topology: checked.value }
+    return { ...known, topology: checked.value }
   }
 
   /**

@@ -25,6 +25,11 @@ export interface Question {
 const SUSPECT_PART = 0.5
 const LEASE_PART = 0.4
 
+/**
+ * Default of --away-after, ms. 0, off, until nodes can stand in for each other: handoff refuses a generation with somebody
+ * away. 5000 is meant.
+ */
+export const AWAY_AFTER_DEFAULT_MS = 0
 /** Bounds of --away-after, ms. */
 export const AWAY_AFTER_MIN_MS = LEASE_MIN_MS / LEASE_PART
 export const AWAY_AFTER_MAX_MS = LEASE_MAX_MS / LEASE_PART

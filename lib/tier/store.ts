@@ -6,6 +6,7 @@
  */
 import type { Address } from '../transport/loop.js'
 import type { Topology } from './topology.js'
+import type { PromiseRequest, VouchAnswer, VouchRequest } from './voter.js'
 
 /** `revision` grows by one with every compare-and-set that went through. */
 export interface Versioned {
@@ -52,6 +53,21 @@ export interface TopologyStore {
   keepAlive(nodeId: string, status: NodeStatus): void
   statuses(callback: (error: string | null, live: Map<string, NodeStatus>) => void): void
   close(): void
+}
+
+/** A store that is a voter itself (fencing.ts), and the way by which the controller reaches this node as a voter. */
+export interface VotingStore extends TopologyStore {
+  /** `refusal` null: the store vouches. */
+  vouch(request: VouchRequest, callback: (error: string | null, refusal: VouchAnswer) => void): void
+  /** The controller asks this node for a promise; `confirm` once it stands. Asked again until it is confirmed. */
+  onPromiseAsked(handler: (request: PromiseRequest, confirm: () => void) => void): void
+}
+
+/** The controller's way to the named voters. */
+export interface VoterLinks {
+  /** Lost when the voter has no link to the store. */
+  ask(nodeId: string, request: PromiseRequest): void
+  onPromised(handler: (nodeId: string, request: PromiseRequest) => void): void
 }
 
 /**

@@ -34,6 +34,7 @@ import {
   SOL_SOCKET,
 } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
+import { processClock } from './process-clock.js'
 import { ADDRESS_BYTES, familyOf, readAddress, writeAddress, writeUnixPath } from './socket-address.js'
 import { type HeapTimer, TimerHeap } from './timers.js'
 import { isLiteral, listenSentence, literalOf, wordsOf } from './words.js'
@@ -97,6 +98,10 @@ export class EpollLoop implements Loop {
 
   now(): number {
     return this.#now
+  }
+
+  clock(): number {
+    return processClock()
   }
 
   wallClock(): number {

@@ -20,6 +20,8 @@ export const FrameType = {
   cancel: 18,
   /** Control links: messages of lib/handoff (its wire.ts encodes them). */
   handoff: 32,
+  /** Control links: questions to voters and their answers (lib/tier/vote-wire.ts). */
+  vote: 33,
   /** Topology store: JSON. */
   store: 48,
 } as const

@@ -95,6 +95,8 @@ export interface Loop {
   readonly memory: Uint8Array
   /** Monotonic milliseconds (fractions allowed), read once per turn. */
   now(): number
+  /** Monotonic milliseconds as of this very moment, by a clock that all threads of the process share; for fencing (lib/server/fence.ts). */
+  clock(): number
   /** Unix time in seconds, fractions allowed, read once per turn. */
   wallClock(): number
   setTimer(afterMs: number, callback: () => void): Timer

@@ -8,6 +8,7 @@ import { performance } from 'node:perf_hooks'
 import { createServer as createTlsServer, TLSSocket, Server as TlsServer } from 'node:tls'
 import { loadLibc } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
+import { processClock } from './process-clock.js'
 import { isAcceptable, tlsOptions } from './tls.js'
 import { listenUdp } from './udp.js'
 import { CLOSED_HERE, listenSentence, literalOf, plainAddress, UNIX_HOST, wordsOf } from './words.js'
@@ -53,6 +54,10 @@ class NetLoop implements Loop {
 
   now(): number {
     return performance.now()
+  }
+
+  clock(): number {
+    return processClock()
   }
 
   wallClock(): number {

@@ -35,6 +35,10 @@ export class SimulatedLoop implements Loop {
     return this.world.now
   }
 
+  clock(): number {
+    return this.world.now
+  }
+
   wallClock(): number {
     return this.world.wallClock()
   }

@@ -64,7 +64,7 @@ for (const loop of LOOPS) {
 
   t.test(`a unix socket beside TCP, its permissions, and one that a killed server left (${loop})`, async t => {
     const path = join(shortFolder(t), 'socket')
-    const first = await start(t, ...args, '-s', path, '-a', '0770', '-p', '0')
+    const first = await start(t, ...args, '-s', path, '-a', '0770', '-p', '-1')
     t.equal(statSync(path).mode & 0o777, 0o770)
     t.equal(await ask(t, { host: '127.0.0.1', port: Number(first.ready.clientPort) }, 'mn\r\n'), 'MN\r\n')
     first.child.kill('SIGKILL')

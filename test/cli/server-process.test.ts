@@ -145,7 +145,18 @@ t.test('-u', { skip: isRoot ? false : 'only root can become another user' }, asy
   t.same(unknown, { code: 1, stdout: '', stderr: "continuum: can't find the user no such user to switch to\n" })
   const directory = shortFolder(t)
   chmodSync(directory, 0o777)
-  const { child, ready, end } = await start(t, ...SERVER, '-t', '2', '-u', 'nobody', '-s', join(directory, 'socket'))
+  const { child, ready, end } = await start(
+    t,
+    ...SERVER,
+    '-p',
+    '-1',
+    '-t',
+    '2',
+    '-u',
+    'nobody',
+    '-s',
+    join(directory, 'socket'),
+  )
   const tasks = `/proc/${child.pid}/task`
   const users = readdirSync(tasks).map(
     task => /^Uid:\s+(.*)$/m.exec(readFileSync(`${tasks}/${task}/status`, 'utf8'))?.[1],

@@ -63,7 +63,7 @@ for (const loop of loadLibc().libc ? ['net', 'epoll'] : ['net']) {
   t.test(`datagrams beside TCP on ${loop}`, async t => {
     const file = join(t.testdir(), 'ports')
     const env = { MEMCACHED_PORT_FILENAME: file }
-    const args = ['server', '-m', '16', '-t', '1', '-p', '0', '-U', '-1', '--loop', loop]
+    const args = ['server', '-m', '16', '-t', '1', '-p', '-1', '-U', '-1', '--loop', loop]
     const { child, ready, end } = await startWith(t, env, ...args)
     const [, udpPlace] = ready.places as string[]
     const port = Number(/^udp:127\.0\.0\.1:(\d+)$/.exec(udpPlace!)?.[1])

@@ -21,10 +21,11 @@ export class TierProcesses {
     return `embedded://${HOST}:${this.#storePort}`
   }
 
-  async coordinator(): Promise<void> {
+  async coordinator(...more: string[]): Promise<void> {
     const listen = `${HOST}:${this.#storePort}`
     const ready = await this.#start('coordinator', [
       ...['coordinator', '--listen', listen, '--data-dir', join(this.#folder.path, 'coordinator')],
+      ...more,
     ])
     this.#storePort = Number(ready.port)
     this.#store ??= new StoreClient(this.storeUrl, null)
@@ -46,6 +47,31 @@ export class TierProcesses {
   async kill(id: string): Promise<void> {
     await this.#running.get(id)?.stop('SIGKILL')
     this.#running.delete(id)
+  }
+
+  signal(id: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#running.get(id)?.child.kill(signal)
+  }
+
+  /** One command on a connection of its own: its answer, or nothing when none came within `limitMs`, or the connection was closed. */
+  askOnce(id: string, command: string, limitMs = 5000): Promise<string> {
+    return new Promise(resolve => {
+      const socket = connect(this.ports.get(id)!, HOST)
+      let text = ''
+      const done = () => {
+        clearTimeout(limit)
+        socket.destroy()
+        resolve(text)
+      }
+      const limit = setTimeout(done, limitMs)
+      socket.on('data', bytes => {
+        text += bytes.toString('latin1')
+        if (/(^|\r\n)(END|STORED|VERSION .*|[A-Z]+_ERROR .*)\r\n$/.test(text)) done()
+      })
+      socket.on('error', () => {})
+      socket.on('close', done)
+      socket.write(command)
+    })
   }
 
   until(isDone: (view: TierView) => boolean): Promise<TierView> {

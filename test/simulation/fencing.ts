@@ -33,6 +33,10 @@ export interface FencingOptions {
   /** Random faults; without them only what the script does happens. */
   faults?: boolean
   nodes?: number
+  /** The ring walk from the arc; default: any. */
+  walk?: number[]
+  /** Default: every second node or so has one. */
+  disks?: boolean
   script?: (world: FencingWorld) => void
   trace?: (line: string) => void
 }
@@ -85,20 +89,24 @@ export class FencingWorld {
   readonly #cuts = new Set<string>()
   #held: { from: number; to: number; deliver: () => void }[] = []
   readonly #trace: (line: string) => void
+  /** The ring walk from the arc. */
+  readonly #walk: number[]
   #spreadAt = 0
   #lookAt = 0
   /** Ticks in which nobody acted, in a row and in all. */
   silentTicks = 0
   changes = 0
 
-  constructor(seed: number, nodes: number, trace: (line: string) => void) {
+  constructor(seed: number, nodes: number, { trace, walk, disks }: FencingOptions) {
     this.random = mulberry32(seed)
-    this.#trace = trace
+    this.#trace = trace ?? (() => {})
     const rate = () => 1 + DRIFT_MAX * (this.random() < 0.3 ? (this.random() < 0.5 ? 1 : -1) : this.random() * 2 - 1)
     this.store = new Process(STORE, rate(), this.random() * 1e6)
+    const ranks = Array.from({ length: nodes }, () => this.random())
+    this.#walk = walk ?? ranks.map((_, i) => i + 1).sort((a, b) => ranks[a - 1]! - ranks[b - 1]!)
     for (let number = 1; number <= nodes; number++) {
       const member = new Member(number, rate(), this.random() * 1e6)
-      if (this.random() < 0.5) member.disk = { votes: null, known: null }
+      if (disks ?? this.random() < 0.5) member.disk = { votes: null, known: null }
       this.members.push(member)
       this.#register(member)
     }
@@ -303,12 +311,12 @@ export class FencingWorld {
   #own(member: Member): void {
     const { known, number } = member
     const generations = known?.generations ?? []
-    if (!known || generations.length === 0 || actorOf(generations.at(-1)!) !== number) return
+    if (!known || generations.length === 0 || this.#actorOf(generations.at(-1)!) !== number) return
     let start = generations.length - 1
-    while (start > 0 && actorOf(generations[start - 1]!) === number) start--
+    while (start > 0 && this.#actorOf(generations[start - 1]!) === number) start--
     const { epoch } = generations[start]!
     if (member.owns === epoch) return
-    const before = start === 0 ? undefined : actorOf(generations[start - 1]!)
+    const before = start === 0 ? undefined : this.#actorOf(generations[start - 1]!)
     const { away, lost = [] } = generations.at(-1)!
     if (before === undefined || away.includes(before) || lost.includes(before)) {
       member.owns = epoch
@@ -330,7 +338,7 @@ export class FencingWorld {
     const { known, number } = member
     if (!known || !member.lease.holds(member.clock(this.now)) || this.random() > 0.05) return
     const newest = known.generations.at(-1)
-    if (newest && actorOf(newest) === number && !this.#ownsNow(member)) return
+    if (newest && this.#actorOf(newest) === number && !this.#ownsNow(member)) return
     for (const { epoch, takers, settled } of runningChanges(known)) {
       if (epoch === undefined || !takers?.includes(number) || settled?.includes(number)) continue
       this.post(member, this.store, () => {
@@ -343,13 +351,17 @@ export class FencingWorld {
   #ownsNow(member: Member): boolean {
     const generations = member.known?.generations ?? []
     let start = generations.length - 1
-    while (start > 0 && actorOf(generations[start - 1]!) === member.number) start--
+    while (start > 0 && this.#actorOf(generations[start - 1]!) === member.number) start--
     return member.owns === generations[start]?.epoch
+  }
+
+  #actorOf({ servers, away }: Generation): number | undefined {
+    return this.#walk.find(number => !away.includes(number) && servers.some(server => server.number === number))
   }
 
   acts(member: Member): boolean {
     const newest = member.known?.generations.at(-1)
-    if (!member.alive || member.paused || !newest || actorOf(newest) !== member.number) return false
+    if (!member.alive || member.paused || !newest || this.#actorOf(newest) !== member.number) return false
     return this.#ownsNow(member) && member.lease.holds(member.clock(this.now))
   }
 
@@ -380,15 +392,11 @@ export class FencingWorld {
   }
 }
 
-function actorOf({ servers, away }: Generation): number | undefined {
-  return servers.find(server => !away.includes(server.number))?.number
-}
-
 /** One history; the same seed gives the same. */
 export function fencingHistory(seed: number, options: FencingOptions = {}): { violations: string[]; changes: number } {
   const random = mulberry32(seed ^ 0x5eed)
-  const { lengthMs = 30_000, faults = true, nodes = 2 + Math.floor(random() * 4), trace = () => {} } = options
-  const world = new FencingWorld(seed, nodes, trace)
+  const { lengthMs = 30_000, faults = true, nodes = 2 + Math.floor(random() * 4) } = options
+  const world = new FencingWorld(seed, nodes, options)
   world.pass(3000)
   options.script?.(world)
   if (faults) {
@@ -416,6 +424,43 @@ function unrest(world: FencingWorld): string | null {
   if (node) return `node ${node.number} is ${node.declaring ? 'announced' : node.state}`
   const acting = world.members.filter(member => world.acts(member))
   return acting.length === 1 ? null : `${acting.length} nodes act`
+}
+
+/**
+ * Voters 1 and 2 of three nodes. Node 2 goes away; 1 has promised that, and hears nothing of the store any more, so not of 3
+ * either, which votes in the place of 2. Then 1 and 2 are left to each other, and know of no other voters.
+ */
+export const OLD_VOTERS: FencingOptions = {
+  ...{ nodes: 3, walk: [1, 3, 2], disks: true, faults: false },
+  script(world) {
+    world.pause(world.members[1]!)
+    world.cut(STORE, 2)
+    world.pass(0.7 * AWAY_AFTER_MS)
+    world.cut(STORE, 1)
+    world.pass(0.8 * AWAY_AFTER_MS)
+    for (const alone of [1, 2]) for (const other of [STORE, 3]) apart(world, alone, other)
+    world.resume(world.members[1]!)
+    world.pass(4 * AWAY_AFTER_MS)
+  },
+}
+
+/** Voters 1 and 2 of three nodes, without disks. The store loses sight of 1, and 2 promises; then 2 starts again, and sees 1 alone. */
+export const FORGOTTEN_PROMISE: FencingOptions = {
+  ...{ nodes: 3, walk: [1, 3, 2], disks: false, faults: false },
+  script(world) {
+    apart(world, STORE, 1)
+    world.pass(0.7 * AWAY_AFTER_MS)
+    for (const other of [STORE, 3]) apart(world, 2, other)
+    world.kill(world.members[1]!)
+    world.pass(20)
+    world.start(world.members[1]!)
+    world.pass(4 * AWAY_AFTER_MS)
+  },
+}
+
+function apart(world: FencingWorld, one: number, other: number): void {
+  world.cut(one, other)
+  world.cut(other, one)
 }
 
 /** The store loses sight of a node, which others still see; then one of those starts again, out of the store's sight too. */

@@ -16,6 +16,10 @@ export class HandLoop implements Loop {
     return this.#now
   }
 
+  clock(): number {
+    return this.#now
+  }
+
   wallClock(): number {
     return this.#now / 1000
   }
