@@ -289,8 +289,7 @@ export interface EngineApi {
   /** The record of what is held for the key, item or tombstone, which stays; a tombstone of it if it is expired or flushed; null: nothing. */
   peek(key: Uint8Array): ItemRecord | null
   recordKey(record: ItemRecord): Uint8Array
-  /** 0: an absence that nobody wrote. */
-  recordVersion(record: ItemRecord): bigint
+  isDeletion(record: ItemRecord): boolean
   /** A record that says of the same key that it was deleted by the write of the same version. */
   tombstoneOf(record: ItemRecord): ItemRecord
   /** As install, for "the source knows nothing": a tombstone of version 0 with the mark, if nothing with a mark >= `mark` is held. False: no memory (harmless: it is taken again at the next touch). */

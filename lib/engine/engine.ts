@@ -47,7 +47,7 @@ import {
   RX_BYTES,
   threadArea,
 } from './layout.js'
-import { checkRecord, encodeRecord, keyOfRecord, recordLength, versionOfRecord } from './record.js'
+import { checkRecord, recordHead, recordLength, tombstoneOfRecord } from './record.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
 const ENGINE_COUNTERS = [
@@ -388,16 +388,15 @@ export class Engine implements EngineApi {
   }
 
   recordKey(record: ItemRecord): Uint8Array {
-    return keyOfRecord(record)
+    return recordHead(record).key
   }
 
-  recordVersion(record: ItemRecord): bigint {
-    return versionOfRecord(record)
+  isDeletion(record: ItemRecord): boolean {
+    return recordHead(record).tombstone
   }
 
   tombstoneOf(record: ItemRecord): ItemRecord {
-    const [key, version] = [keyOfRecord(record), versionOfRecord(record)]
-    return encodeRecord({ key, value: null, flags: 0, version, toLiveSec: null, fetched: false, active: false })
+    return tombstoneOfRecord(record)
   }
 
   install(record: ItemRecord, mark: number): Installed {

@@ -62,16 +62,6 @@ export function decodeRecord(record: ItemRecord): RecordFields {
   }
 }
 
-/** Key of a checked record. */
-export function keyOfRecord(record: ItemRecord): Uint8Array {
-  return record.subarray(RECORD_HEADER, RECORD_HEADER + record[2]!)
-}
-
-/** Version of a checked record. */
-export function versionOfRecord(record: ItemRecord): bigint {
-  return new DataView(record.buffer, record.byteOffset, record.byteLength).getBigUint64(8, true)
-}
-
 /** Length of the record that begins at `offset`. */
 export function recordLength(bytes: Uint8Array, offset: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset + offset, RECORD_HEADER)
@@ -107,15 +97,18 @@ export function recordHead(record: ItemRecord): RecordHead {
   }
 }
 
+/** That the same key was deleted by the write of the same version. */
+export function tombstoneOfRecord(record: ItemRecord): ItemRecord {
+  const { key, version } = recordHead(record)
+  return encodeRecord({ key, version, value: null, flags: 0, toLiveSec: null, fetched: false, active: false })
+}
+
 /** A copy of a record that has lain for so many seconds: with what is left of its time to live, or as a tombstone. */
 export function agedRecord(record: ItemRecord, seconds: number): ItemRecord {
   checkRecord(record)
   const toLive = new DataView(record.buffer, record.byteOffset, RECORD_HEADER).getUint32(16, true)
   const expires = (record[1]! & Bits.expires) !== 0
-  if (expires && toLive <= seconds) {
-    const { key, version } = recordHead(record)
-    return encodeRecord({ key, version, value: null, flags: 0, toLiveSec: null, fetched: false, active: false })
-  }
+  if (expires && toLive <= seconds) return tombstoneOfRecord(record)
   const copy = record.slice()
   if (expires) new DataView(copy.buffer).setUint32(16, toLive - seconds, true)
   return copy

@@ -30,7 +30,7 @@ export type HandoffStore = Pick<
   | 'renew'
   | 'peek'
   | 'recordKey'
-  | 'recordVersion'
+  | 'isDeletion'
   | 'tombstoneOf'
   | 'handOver'
   | 'collect'
@@ -240,8 +240,8 @@ export class Handoff {
     this.#generations = generations
     if (generations.hasAbsence) this.taker.mayHoldLeftovers = true
     this.source.setGenerations(topology.self, generations)
-    this.#openLogs(generations, topology.self, begins)
     this.taker.setGenerations(topology.self, generations, epoch => topology.settled.has(epoch))
+    this.#openLogs(generations, topology.self, begins)
     this.#sweepCursor = retired && generations.base === generations.epoch ? 0 : -1
     this.#publish()
   }

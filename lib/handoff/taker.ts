@@ -25,16 +25,7 @@ import type { Message } from './wire.js'
 
 export type TakerStore = Pick<
   EngineApi,
-  | 'point'
-  | 'held'
-  | 'install'
-  | 'installAbsent'
-  | 'renew'
-  | 'peek'
-  | 'keys'
-  | 'handOver'
-  | 'recordKey'
-  | 'recordVersion'
+  'point' | 'held' | 'install' | 'installAbsent' | 'renew' | 'peek' | 'keys' | 'handOver' | 'recordKey' | 'isDeletion'
 >
 
 export interface TakerEffects {
@@ -152,7 +143,8 @@ export class Taker {
     this.#transfers = transfers
     for (const pending of [...this.#pending.values()]) {
       if (!transfers.has(transferId(pending.generation, pending.source))) this.#complete(pending)
-      else if (generations.isAwayNow(pending.asked) || pending.kept !== undefined) this.#askAgain(pending)
+      // Whoever was asked in the place of an absent node may have handed the key over already: its answer is waited for.
+      else if (generations.isAwayNow(pending.asked)) this.#askAgain(pending)
     }
   }
 
@@ -365,21 +357,24 @@ export class Taker {
   /** The one that was asked is blind: `asOf` > 0: only this node itself knows, as of that generation; 0: a node that is away. */
   #onBlind(pending: PendingTake, asOf: number): void {
     if (asOf === 0) {
-      this.#forget(pending)
-      for (const waiter of pending.waiters) waiter.blind()
+      if (this.#store.held(pending.key) >= pending.generation) this.#complete(pending)
+      else if (pending.kept !== undefined && !this.#generations!.isAwayNow(pending.source)) this.#askAgain(pending)
+      else this.#toBlind(pending)
       return
     }
     const waiter: Waiter = {
       owned: () => this.#complete(pending),
-      blind: () => {
-        this.#forget(pending)
-        for (const one of pending.waiters) one.blind()
-      },
+      blind: () => this.#toBlind(pending),
       failed: reason => this.#fail(pending, reason),
     }
     const acquired = this.#recall(pending.key, asOf, pending.generation, waiter)
     if (acquired === 'owned') waiter.owned()
     else if (acquired === 'blind') waiter.blind()
+  }
+
+  #toBlind(pending: PendingTake): void {
+    if (!this.#forget(pending)) return
+    for (const waiter of pending.waiters) waiter.blind()
   }
 
   /** Somebody went away or is back: whoever waits is told, or another is asked. */
@@ -398,18 +393,20 @@ export class Taker {
   }
 
   #complete(pending: PendingTake): void {
-    this.#forget(pending)
+    if (!this.#forget(pending)) return
     for (const waiter of pending.waiters) waiter.owned()
   }
 
   #fail(pending: PendingTake, reason: string): void {
-    this.#forget(pending)
+    if (!this.#forget(pending)) return
     for (const waiter of pending.waiters) waiter.failed(reason)
   }
 
-  #forget(pending: PendingTake): void {
+  /** False: its waiters have been told already. */
+  #forget(pending: PendingTake): boolean {
+    if (!this.#pendingById.delete(pending.id)) return false
     this.#pending.delete(pendingId(pending.key, pending.generation))
-    this.#pendingById.delete(pending.id)
+    return true
   }
 
   // --- batches
@@ -486,13 +483,13 @@ export class Taker {
 
   /**
    * Is what this node holds of its tenure that reaches `before` still here, so that it was surely never handed over in
-   * `generation`? An absence that nobody wrote proves nothing: it may have been asked for again after the key had gone.
+   * `generation`? An absence proves nothing: it may have been asked for again after the key had gone.
    */
   neverGave(key: Uint8Array, generation: number, before: number, arc: number): boolean {
     const held = this.#store.held(key)
     if (held < this.oldestThatCounts(before, arc) || held >= generation || held < 0) return false
     const record = this.#store.peek(key)
-    return record !== null && this.#store.recordVersion(record) > 0n
+    return record !== null && !this.#store.isDeletion(record)
   }
 
   /** Has this node taken the arc for the tenure that began with `start`? What it only kept for an absent home it never takes. */

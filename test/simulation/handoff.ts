@@ -494,7 +494,9 @@ class World {
     const writes = request.op.verb !== 'get' && request.op.verb !== 'gets'
     const execute = (blind: boolean) => {
       this.#say(`${request.op.verb} ${request.key} ${request.op.value} executed by n${node.number}, guarded`)
-      if (request.wanted()) served = { reply: node.store.serveGuarded(request.key, request.op), blind }
+      if (!request.wanted()) return
+      const isInformed = node.store.isInformed(request.key) // since it was found to be blind
+      served = { reply: node.store.serveGuarded(request.key, request.op), blind: blind && !isInformed }
     }
     node.handoff.guard(ticket, { key: Buffer.from(request.key), writes, execute })
   }

@@ -62,13 +62,18 @@ export class ModelStore implements HandoffStore {
   serveGuarded(name: string, op: Op): string {
     const route = this.#route!
     const held = this.#live(name)
-    const informed = (held?.mark ?? -1) >= route.tenures[this.#arc(Buffer.from(name, 'latin1'))]!
+    const informed = this.isInformed(name)
     const before = informed ? held!.value : undefined
     const { reply, value } = apply(op, before)
     if (value !== before || op.verb === 'set' || op.verb === 'delete') {
       this.items.set(name, { value, version: this.#tick(), mark: route.epoch })
     }
     return reply
+  }
+
+  /** Is something held of the present tenure? */
+  isInformed(name: string): boolean {
+    return (this.#live(name)?.mark ?? -1) >= this.#route!.tenures[this.#arc(Buffer.from(name, 'latin1'))]!
   }
 
   isGuarded(name: string): boolean {
@@ -112,8 +117,8 @@ export class ModelStore implements HandoffStore {
     return Buffer.from(parse(record).name, 'latin1')
   }
 
-  recordVersion(record: Uint8Array): bigint {
-    return BigInt(parse(record).version)
+  isDeletion(record: Uint8Array): boolean {
+    return parse(record).value === null
   }
 
   tombstoneOf(record: Uint8Array): Uint8Array {
