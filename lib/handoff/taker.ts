@@ -184,13 +184,14 @@ export class Taker {
     const arc = generations.arcAt(this.#store.point(key))
     const tenure = generations.tenure(this.#self, epoch, arc)
     const { start, source } = tenure
-    if (source === null || this.#hasAll(start, source, arc)) return 'owned'
-    if (this.#store.held(key) >= start) return 'owned'
+    if (source === null || this.#store.held(key) >= start) return 'owned'
+    // Also of an arc that is settled: what memory lost may come back with a later life of this node, so it is not gone.
     const logged = this.#hints.find(key)
     if (logged >= start && logged <= epoch) {
       this.#recallLogged(key, waiter)
       return 'waiting'
     }
+    if (this.#hasAll(start, source, arc)) return 'owned'
     if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
     return this.#take(key, { generation: start, source, asked: source }, waiter)
   }

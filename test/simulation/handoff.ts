@@ -67,6 +67,8 @@ class Node {
   readonly disk = new ModelHints()
   lastTicket = 0
   tickets = new Map<number, () => void>()
+  /** Declared away, it knows the generation that says so before it answers again (fencing). */
+  mustKnow = 0
   heldForEpoch: { epoch: number; run: () => void }[] = []
   /** Requests that wait for a key, in order. */
   parked = new Map<string, Request[]>()
@@ -342,7 +344,10 @@ class World {
     node.backAt = 0
     node.paused = false
     const away = newest.away.filter(number => number !== node.number)
-    if (isAway) this.#declare(members, away)
+    if (isAway) {
+      this.#declare(members, away)
+      node.mustKnow = this.#generations.at(-1)!.epoch
+    }
     if (node.alive) this.#inform(node, this.#generations)
     else this.#start(node)
   }
@@ -366,6 +371,7 @@ class World {
     node.parked.clear()
     node.heldForEpoch = []
     node.session++
+    node.mustKnow = this.#generations.at(-1)!.epoch
   }
 
   #kill(node: Node) {
@@ -454,8 +460,9 @@ class World {
   }
 
   #serve(node: Node, request: Request) {
-    if (node.handoff.epoch === 0) {
-      node.heldForEpoch.push({ epoch: 1, run: () => this.#serve(node, request) }) // it is still catching up
+    const least = Math.max(1, node.mustKnow)
+    if (node.handoff.epoch < least) {
+      node.heldForEpoch.push({ epoch: least, run: () => this.#serve(node, request) }) // it is still catching up
       return
     }
     const waiting = node.parked.get(request.key)
