@@ -14,6 +14,10 @@ export interface EngineOptions {
   memoryLimitMb: number
   /** -I, bytes; default 1 MiB. */
   itemSizeMax?: number
+  /** Bytes of the largest chunk, at most 1 MiB: larger items are chains. Default 512 KiB, or half of -I where that is less. */
+  slabChunkMax?: number
+  /** Up to how much cache_memlimit may go, in megabytes: address space, which costs nothing until it is used. Default: -m. */
+  memoryReserveMb?: number
   /** -f */
   growthFactor?: number
   /** -n */
@@ -43,7 +47,7 @@ export interface Arena {
 export const Stop = {
   /** Every whole request was executed; what is left of the input (if any) is the start of a line. */
   done: 0,
-  /** A storage command's header was consumed and an item allocated; its value is not all here. Receive `fillLength` more bytes at `fillOffset`, then call `finish`. */
+  /** A storage command's header was consumed and an item allocated; its value is not all here. Receive `fillLength` more bytes at `fillOffset`, then call `finish`, which says it again while there are more pieces. */
   value: 1,
   /** tx is full: send it, then run again from `consumed` with `resume` as returned. */
   full: 2,
@@ -57,6 +61,8 @@ export const Stop = {
   multi: 6,
   /** quit, or a line memcached closes on: send tx, then close. */
   close: 7,
+  /** tx ends with the line before a large value. Send tx, then every piece of the value (`nextPiece`), `release` the handle, then go on as after `full`. */
+  pieces: 8,
 } as const
 export type Stop = (typeof Stop)[keyof typeof Stop]
 
@@ -144,7 +150,7 @@ export interface EngineApi {
   readonly arena: Arena
   /** The whole memory. */
   readonly bytes: Uint8Array
-  /** This thread's receive area (64 KiB), reply area (>= itemSizeMax + 64 KiB), and scratch (>= itemSizeMax + 64 KiB). */
+  /** This thread's receive area (64 KiB), reply area (>= slabChunkMax + 64 KiB), and scratch (>= 1 MiB + 64 KiB). */
   readonly rx: Range
   readonly tx: Range
   readonly scratch: Range
@@ -158,12 +164,17 @@ export interface EngineApi {
    */
   run(offset: number, length: number, resume: number, txStart?: number, one?: boolean): Turn
   /**
-   * The value of turn.handle is complete (host filled it): store the item. Returns a Turn: done, or close; or, when the route changed meanwhile,
-   * forward/take with the whole request rebuilt in scratch (requestOffset/requestLength), consumed 0. Replies are appended at txStart.
+   * What was asked for is in its place (host filled it): the next piece is wanted (value), or the item is stored. Returns a Turn: value, done, or close;
+   * or, when the route changed meanwhile, forward/take with the whole request rebuilt in scratch (requestOffset/requestLength), consumed 0; with
+   * a handle, scratch has the request's line alone (lineLength): read the value by `nextPiece`, then `abandon` it. Replies are appended at txStart.
    */
   finish(handle: number, line?: Uint8Array | null, txStart?: number): Turn
   /** The connection went away while its value was being received. */
   abandon(handle: number): void
+  /** The chunk after this one (0: the first) of a large value; its bytes are fillLength at turn.fillOffset. 0: there are no more. They stay where they are until `release`. */
+  nextPiece(handle: number, chunk: number): number
+  /** A large value was sent, or need not be. */
+  release(handle: number): void
 
   // --- ownership. Called by the control thread unless said otherwise.
   /** Puts a route table in force: one atomic switch. False when every slot is still read by some thread in the middle of a turn: try again later. */

@@ -7,7 +7,8 @@
  *   bytes -> rx -- run(offset, length, resume) --> done    keep input from `consumed` on: the start of a line
  *                                              --> full    send tx; run again from `consumed`
  *                                              --> value   all input is used up; receive fillLength bytes at
- *                                                          fillOffset, then finish(handle)
+ *                                                          fillOffset, then finish(handle), until that is done
+ *                                              --> pieces  send tx, then the pieces of the value; then as full
  *                                              --> others  the request at requestOffset is the host's; in the input
  *                                                          it is the requestLength bytes from `consumed`
  *
@@ -35,7 +36,7 @@ import type {
 } from './contract.js'
 import { Stop } from './contract.js'
 import { CLASS_STRIDE, computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
-import { checkRecord, recordLength } from './record.js'
+import { checkRecord, recordKeyEnd, recordLength, recordValueEnd } from './record.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
 const ENGINE_COUNTERS = [
@@ -124,6 +125,8 @@ interface Wasm {
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
   finish(handle: number, txStart: number, lineLength: number): number
   abandon(handle: number): void
+  nextPiece(handle: number, chunk: number): number
+  release(handle: number): void
   setNow(seconds: number): void
   findFreeSlot(): number
   switchTo(slot: number): void
@@ -132,7 +135,9 @@ interface Wasm {
   routeOf(keyLength: number): void
   heldMark(keyLength: number): bigint
   handOver(keyLength: number, before: number): number
-  install(mark: number): number
+  prepare(): number
+  pieceAt(handle: number, offset: number): number
+  install(mark: number, isPrepared: number, prepared: number): number
   installAbsent(keyLength: number, mark: number): number
   collect(owner: number, before: number, hot: number, cursor: number, buckets: number, bytesMax: number): number
   listKeys(before: number, cursor: number, buckets: number): number
@@ -203,7 +208,7 @@ export class Engine implements EngineApi {
     const area = threadArea(this.#layout, thread)
     this.rx = { offset: area.rx, length: RX_BYTES }
     this.tx = { offset: area.tx, length: this.#layout.txBytes }
-    this.scratch = { offset: area.scratch, length: this.#layout.txBytes }
+    this.scratch = { offset: area.scratch, length: this.#layout.scratchBytes }
     this.#keyAt = area.base + KEY
     this.#words = new Uint32Array(memory.buffer, area.base + TURN, 32)
     this.#hostCounters = new Float64Array(memory.buffer, area.base + HOST_COUNTERS_AT, HOST_COUNTERS_MAX)
@@ -234,6 +239,17 @@ export class Engine implements EngineApi {
     this.#wasm.abandon(handle)
   }
 
+  nextPiece(handle: number, chunk: number): number {
+    const next = this.#wasm.nextPiece(handle, chunk) >>> 0
+    this.turn.fillOffset = this.#words[Word.fillOffset]!
+    this.turn.fillLength = this.#words[Word.fillLength]!
+    return next
+  }
+
+  release(handle: number): void {
+    this.#wasm.release(handle)
+  }
+
   #readTurn(stop: Stop): Turn {
     const turn = this.turn
     const words = this.#words
@@ -242,7 +258,9 @@ export class Engine implements EngineApi {
     turn.txLength = words[Word.txLength]!
     const kind = words[Word.resumeKind]!
     turn.resume = kind === 0 ? 0 : kind * RESUME_KIND + words[Word.resumeValue]!
+    turn.handle = 0
     if (stop === Stop.done || stop === Stop.full || stop === Stop.close) return turn
+    turn.handle = words[Word.handle]!
     turn.requestOffset = words[Word.requestOffset]!
     turn.requestLength = words[Word.requestLength]!
     turn.lineLength = words[Word.lineLength]!
@@ -253,7 +271,6 @@ export class Engine implements EngineApi {
     turn.epoch = words[Word.epoch]!
     turn.fillOffset = words[Word.fillOffset]!
     turn.fillLength = words[Word.fillLength]!
-    turn.handle = words[Word.handle]!
     return turn
   }
 
@@ -311,14 +328,53 @@ export class Engine implements EngineApi {
 
   handOver(key: Uint8Array, before: number): ItemRecord | null {
     const length = this.#wasm.handOver(this.#putKey(key), before)
-    return length === 0 ? null : this.bytes.slice(this.scratch.offset, this.scratch.offset + length)
+    return length === 0 ? null : this.#record(this.scratch.offset)
+  }
+
+  /** The record at `at` in scratch, with its value from the chunks it lies in when it is a large one. */
+  #record(at: number): ItemRecord {
+    const length = recordLength(this.bytes, at)
+    const handle = this.#words[Word.handle]!
+    if (handle === 0) return this.bytes.slice(at, at + length)
+    const record = new Uint8Array(length)
+    const valueAt = recordKeyEnd(this.bytes, at)
+    const valueEnd = recordValueEnd(this.bytes, at)
+    record.set(this.bytes.subarray(at, at + valueAt))
+    let to = valueAt
+    for (let chunk = this.nextPiece(handle, 0); chunk !== 0 && to < valueEnd; chunk = this.nextPiece(handle, chunk)) {
+      const { fillOffset, fillLength } = this.turn
+      const size = Math.min(fillLength, valueEnd - to)
+      record.set(this.bytes.subarray(fillOffset, fillOffset + size), to)
+      to += size
+    }
+    record.set(this.bytes.subarray(at + valueAt, at + valueAt + length - valueEnd), valueEnd)
+    this.release(handle)
+    return record
   }
 
   install(record: ItemRecord, mark: number): Installed {
     checkRecord(record)
-    if (record.length > this.scratch.length) return 'no memory'
+    if (record.length > this.arena.options.slabChunkMax / 2) return this.#installLarge(record, mark)
     this.bytes.set(record, this.scratch.offset)
-    return INSTALLED[this.#wasm.install(mark)]!
+    return INSTALLED[this.#wasm.install(mark, 0, 0)]!
+  }
+
+  /** Its value does not go through scratch, where it might not fit, but straight into the item. */
+  #installLarge(record: ItemRecord, mark: number): Installed {
+    const valueAt = recordKeyEnd(record, 0)
+    const valueEnd = recordValueEnd(record, 0)
+    const { offset } = this.scratch
+    this.bytes.set(record.subarray(0, valueAt), offset)
+    this.bytes.set(record.subarray(valueEnd), offset + valueAt)
+    const handle = this.#wasm.prepare() >>> 0
+    for (let from = valueAt; handle !== 0 && from < valueEnd; ) {
+      const size = this.#wasm.pieceAt(handle, from - valueAt)
+      const to = this.#words[Word.fillOffset]!
+      const part = record.subarray(from, Math.min(valueEnd, from + size))
+      this.bytes.set(part, to)
+      from += part.length
+    }
+    return INSTALLED[this.#wasm.install(mark, 1, handle)]!
   }
 
   installAbsent(key: Uint8Array, mark: number): boolean {
@@ -330,9 +386,9 @@ export class Engine implements EngineApi {
     const records: ItemRecord[] = []
     const end = this.scratch.offset + this.#words[Word.written]!
     for (let at = this.scratch.offset; at < end; ) {
-      const length = recordLength(this.bytes, at)
-      records.push(this.bytes.slice(at, at + length))
-      at += length
+      const record = this.#record(at)
+      records.push(record)
+      at += record.length
     }
     return { records, cursor: this.#cursor(next) }
   }

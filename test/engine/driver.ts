@@ -5,6 +5,7 @@
 import type { Arena, Turn } from '../../lib/engine/contract.js'
 import { Stop } from '../../lib/engine/contract.js'
 import { createArena, Engine } from '../../lib/engine/engine.js'
+import { copyPieces, requestOf } from '../../lib/engine/pieces.js'
 
 export const START = 1_700_000_000
 
@@ -56,7 +57,8 @@ export class Driver {
     const turn = this.engine.finish(filling.handle, filling.line)
     this.#resume = turn.resume
     this.#take(turn)
-    if (turn.stop !== Stop.done) this.#out.push(Buffer.from(this.#onStop(turn, this.#request(turn)), 'latin1'))
+    if (turn.stop === Stop.value) this.#filling = { ...filling, offset: turn.fillOffset, length: turn.fillLength }
+    else if (turn.stop !== Stop.done) this.#out.push(Buffer.from(this.#onStop(turn, this.#request(turn)), 'latin1'))
     return this.#input.length > 0
   }
 
@@ -77,6 +79,10 @@ export class Driver {
       this.#filling = { offset: turn.fillOffset, length: turn.fillLength, handle: turn.handle, line }
     } else if (stop === Stop.close) {
       this.closed = true
+    } else if (stop === Stop.pieces) {
+      const { handle } = turn
+      this.#out.push(...copyPieces(engine, handle))
+      engine.release(handle)
     } else if (stop !== Stop.done && stop !== Stop.full) {
       if (used + turn.requestLength > this.#input.length) {
         this.#input = this.#input.subarray(used)
@@ -87,12 +93,11 @@ export class Driver {
     }
     const before = this.#input.length
     this.#input = this.#input.subarray(used)
-    return this.#input.length < before || stop === Stop.full
+    return this.#input.length < before || stop === Stop.full || stop === Stop.pieces
   }
 
   #request(turn: Turn): string {
-    const from = turn.requestOffset
-    return Buffer.from(this.engine.bytes.subarray(from, from + turn.requestLength)).toString('latin1')
+    return requestOf(this.engine, turn).toString('latin1')
   }
 
   #take(turn: Turn): void {

@@ -4,14 +4,15 @@
  */
 import { now, isExpired, isFlushed } from './clock'
 import { tryLock, unlock } from './locks'
-import { ACTIVE, FETCHED, Item, itemAt, sizeOf, TOMBSTONE } from './item'
+import { ACTIVE, CHAINED, FETCHED, Item, itemAt, sizeOf, TOMBSTONE } from './item'
+import { releaseChain } from './chunked'
 import {
-  addFigure, CLASS_EVICTED_ACTIVE, CLASS_EVICTED_UNFETCHED, CLASS_EXPIRED_UNFETCHED, CLASS_RECLAIMED, COLD, EVICTED,
+  addFigure, classAt, CLASS_EVICTED_ACTIVE, CLASS_EVICTED_UNFETCHED, CLASS_EXPIRED_UNFETCHED, CLASS_RECLAIMED, COLD, EVICTED,
   EVICTED_NONZERO, EVICTED_TIME, HOT, linkHead, listCount, listTail, MEM_REQUESTED, MOVES_TO_COLD, MOVES_TO_WARM, MOVES_WITHIN,
   setFigure, unlinkList, WARM
 } from './lru'
 import { remove, stripeOf } from './table'
-import { uncount } from './slab'
+import { take, uncount } from './slab'
 import { count, EVICTED_ACTIVE, EVICTED_UNFETCHED, EVICTIONS, EXPIRED_UNFETCHED, RECLAIMED } from './stats'
 
 /** Items looked at for one allocation at most; the last quarter spares nobody. */
@@ -55,9 +56,11 @@ function pull(index: u32, list: u32, forced: bool): u32 {
     const item = itemAt(address)
     const stripe = stripeOf(item.hash)
     if (tryLock(stripe)) {
+      const chained = (item.bits & CHAINED) != 0
       const freed = settle(address, item, list, forced)
       unlock(stripe)
-      return freed ? address : 0
+      // A chain gives several chunks, or, while somebody reads it, none.
+      return !freed ? 0 : chained ? take(classAt(index)) : address
     }
     address = item.lruPrev
   }
@@ -123,5 +126,6 @@ function drop(address: u32, item: Item): void {
   uncount(item)
   remove(address)
   unlinkList(address)
-  item.bits = 0
+  if (item.bits & CHAINED) releaseChain(address, item.slabClass)
+  else item.bits = 0
 }
