@@ -146,8 +146,46 @@ export interface Routed {
 /** Outcome of `install`. */
 export type Installed = 'installed' | 'kept' | 'expired' | 'no memory'
 
+/** What the page mover says to `slabs reassign`. */
+export type Reassigned = 'ok' | 'busy' | 'bad class' | 'no spare' | 'same'
+
+/** memcached's -o slab_reassign and slab_automove*, which commands change. */
+export interface AutomoveSettings {
+  reassign: boolean
+  /** 0 off, 1 by ages and free chunks, 2 whenever a class evicts. */
+  mode: number
+  /** Seconds that are looked at. */
+  window: number
+  /** A class gets a page when its oldest item is younger than this share of the oldest class's. */
+  ratio: number
+  freeRatio: number
+}
+
+/** Pages of 1 MiB and the page mover. Any thread. Classes are memcached's: from 1, and 0 is the global pool. */
+export interface PagesApi {
+  /** Asks for a page of class `source` (-1: any) for class `target`; somebody must call `moveSlice` then. */
+  reassign(source: number, target: number): Reassigned
+  /** Works off a part of what is asked for, `budget` looks at a chunk or kilobytes copied. rest: nothing to do; wait: what is left is held by others. */
+  moveSlice(budget: number): 'rest' | 'more' | 'wait'
+  readonly isMoving: boolean
+  /** Gives up one page of the pool that is too many for the limit: its bytes are nobody's now. null: none. */
+  release(): { offset: number; length: number } | null
+  readonly limitMb: number
+  /** Acts at once; what is above it must be moved to the pool and released. False: that much was not laid out. */
+  setLimit(megabytes: number): boolean
+  /** Of classes and the pool. */
+  readonly used: number
+  readonly inPool: number
+  readonly isOverLimit: boolean
+  readonly automove: AutomoveSettings
+  setAutomove(settings: Partial<AutomoveSettings>): void
+  figures(): [string, bigint][]
+  resetFigures(): void
+}
+
 export interface EngineApi {
   readonly arena: Arena
+  readonly pages: PagesApi
   /** The whole memory. */
   readonly bytes: Uint8Array
   /** This thread's receive area (64 KiB), reply area (>= slabChunkMax + 64 KiB), and scratch (>= 1 MiB + 64 KiB). */

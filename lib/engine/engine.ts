@@ -36,6 +36,7 @@ import type {
 } from './contract.js'
 import { Stop } from './contract.js'
 import { CLASS_STRIDE, computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
+import { initialiseAutomove, Pages, type PagesWasm } from './pages.js'
 import { checkRecord, recordKeyEnd, recordLength, recordValueEnd } from './record.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
@@ -120,7 +121,7 @@ const Word = {
 const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no memory']
 
 /** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
-interface Wasm {
+interface Wasm extends PagesWasm {
   attach(thread: number): void
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
   finish(handle: number, txStart: number, lineLength: number): number
@@ -161,12 +162,14 @@ export function createArena(options: EngineOptions): Arena {
   const { wasmPages } = computeLayout(full)
   const memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
   initialise(memory, full, false)
+  initialiseAutomove(memory)
   return { memory, module: compile(), options: full }
 }
 
 /** The same memory for a new life: everything stored and counted is gone. Nobody may be using the arena. */
 export function resetArena(arena: Arena): void {
   initialise(arena.memory, arena.options, true)
+  initialiseAutomove(arena.memory)
 }
 
 /** Instances hold nothing but addresses and the time, so lives of one arena may share them. */
@@ -188,6 +191,7 @@ function instanceOf(arena: Arena, thread: number): Wasm {
 
 export class Engine implements EngineApi {
   readonly arena: Arena
+  readonly pages: Pages
   readonly bytes: Uint8Array
   readonly rx: Range
   readonly tx: Range
@@ -218,6 +222,7 @@ export class Engine implements EngineApi {
     }
     this.#wasm = instanceOf(arena, thread)
     this.#wasm.attach(thread)
+    this.pages = new Pages(memory, this.#wasm)
   }
 
   setTime(unixSeconds: number): void {
@@ -456,7 +461,6 @@ export class Engine implements EngineApi {
       for (let i = 0; i < engine.length; i++) engine[i]! += counters[i]!
       for (let i = 0; i < host.length; i++) host[i]! += hosts[i]!
     }
-    const { memoryLimitMb } = this.arena.options
     const summed = new Map(ENGINE_COUNTERS.map((name, index): [string, bigint] => [name, engine[index]!]))
     const figures = new Map<string, bigint>(CLASS_FIGURES.slice(9).map(name => [name, 0n]))
     for (const { counters, figures: ofClass } of this.classes()) {
@@ -470,7 +474,7 @@ export class Engine implements EngineApi {
       ...summed,
       ...figures,
       ...HOST_COUNTERS.map((name, index): [string, bigint] => [name, BigInt(host[index]!)]),
-      ['limit_maxbytes', BigInt(memoryLimitMb) * 1048576n],
+      ...this.pages.figures(),
       ['hash_power_level', BigInt(Math.log2(this.#layout.buckets))],
       ['hash_bytes', BigInt(this.#layout.buckets * 4)],
     ])
@@ -512,6 +516,7 @@ export class Engine implements EngineApi {
 
   resetStats(): void {
     const { buffer } = this.arena.memory
+    this.pages.resetFigures()
     for (let thread = 0; thread <= this.arena.options.threads; thread++) {
       const { base } = threadArea(this.#layout, thread)
       const counters = new BigInt64Array(buffer, base + COUNTERS, ENGINE_COUNTERS.length)

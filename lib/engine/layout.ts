@@ -8,7 +8,7 @@
  */
 import type { EngineOptions } from './contract.js'
 
-const CONTROL = 65536
+export const CONTROL = 65536
 const CONTROL_BYTES = 4096
 /** Striped locks on the key's hash. */
 const STRIPES = 4096

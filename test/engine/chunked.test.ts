@@ -122,7 +122,7 @@ t.test('a chain that cannot be had whole gives everything back', async t => {
   t.equal(driver.send('get v\r\n'), 'END\r\n', 'a set that failed deletes the old value')
   t.equal(usedChunks(driver.engine), full - 1)
   t.ok(full > before)
-  t.equal(driver.send('append held 0 0 600000\r\n'.padEnd(600_024, 'z') + '\r\n'), 'NOT_STORED\r\n')
+  t.equal(driver.send(`append held 0 0 600000\r\n${'z'.repeat(600_000)}\r\n`), 'NOT_STORED\r\n')
   t.equal(usedChunks(driver.engine), full - 1)
   t.ok(driver.send('get held\r\n') === got('held', pattern(3 << 20)))
 })

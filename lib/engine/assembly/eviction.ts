@@ -100,7 +100,7 @@ function settle(address: u32, item: Item, list: u32, forced: bool): bool {
   return true
 }
 
-function noteEviction(item: Item): void {
+export function noteEviction(item: Item): void {
   const index = item.slabClass
   count(EVICTIONS)
   addFigure(index, EVICTED, 1)

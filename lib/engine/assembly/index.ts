@@ -13,6 +13,8 @@ export {
   collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, pointOf, prepare, routeOf,
   sweepTombstones
 } from './handoff'
+export { isMoverBusy, moveSlice, reassign } from './page-mover'
+export { releasePage, setPageLimit } from './pages'
 export { findFreeSlot, switchTo } from './route'
 export { setNow, observeVersion as observe, flushVersion as flush }
 

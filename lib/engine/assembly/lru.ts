@@ -102,3 +102,13 @@ export function unlinkList(address: u32): void {
   else store<u32>(at, item.lruPrev, 4)
   store<u32>(at, load<u32>(at, 8) - 1, 8)
 }
+
+/** The item at `to` is a copy of a linked one and takes its place in the list. */
+export function replaceInList(to: u32): void {
+  const item = itemAt(to)
+  const at = listAt(item.slabClass, listOf(item))
+  if (item.lruPrev) itemAt(item.lruPrev).lruNext = to
+  else store<u32>(at, to)
+  if (item.lruNext) itemAt(item.lruNext).lruPrev = to
+  else store<u32>(at, to, 4)
+}

@@ -49,3 +49,10 @@ export function remove(address: u32): void {
   while (load<u32>(at) != address) at = load<u32>(at)
   store<u32>(at, item.hashNext)
 }
+
+/** `to` takes the place of `from`, of which it is a copy. */
+export function replace(from: u32, to: u32): void {
+  let at = bucketAt(itemAt(to).hash & hashMask)
+  while (load<u32>(at) != from) at = load<u32>(at)
+  store<u32>(at, to)
+}
