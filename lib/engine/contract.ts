@@ -168,15 +168,16 @@ export interface PagesApi {
   /** Works off a part of what is asked for, `budget` looks at a chunk or kilobytes copied. rest: nothing to do; wait: what is left is held by others. */
   moveSlice(budget: number): 'rest' | 'more' | 'wait'
   readonly isMoving: boolean
-  /** Gives up one page of the pool that is too many for the limit: its bytes are nobody's now. null: none. */
-  release(): { offset: number; length: number } | null
+  /** Gives up one page of the pool that is too many for the limit: its bytes are nobody's while `giveBack` runs. False: there is none. */
+  release(giveBack: (offset: number, length: number) => void): boolean
   readonly limitMb: number
   /** Acts at once; what is above it must be moved to the pool and released. False: that much was not laid out. */
   setLimit(megabytes: number): boolean
   /** Of classes and the pool. */
   readonly used: number
   readonly inPool: number
-  readonly isOverLimit: boolean
+  /** The limit was lowered, and there are still more pages than it allows. */
+  readonly mustShrink: boolean
   readonly automove: AutomoveSettings
   setAutomove(settings: Partial<AutomoveSettings>): void
   figures(): [string, bigint][]

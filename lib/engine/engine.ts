@@ -159,11 +159,23 @@ function compile(): WebAssembly.Module {
 /** Throws an Error with one plain sentence when the options do not fit. */
 export function createArena(options: EngineOptions): Arena {
   const full = fullOptions(options)
-  const { wasmPages } = computeLayout(full)
-  const memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
+  let memory: WebAssembly.Memory
+  try {
+    memory = memoryFor(full)
+  } catch (error) {
+    // The system does not promise so much more than -m: then there is no room to grow.
+    if (!(error instanceof RangeError) || full.memoryReserveMb <= full.memoryLimitMb) throw error
+    full.memoryReserveMb = full.memoryLimitMb
+    memory = memoryFor(full)
+  }
   initialise(memory, full, false)
   initialiseAutomove(memory)
   return { memory, module: compile(), options: full }
+}
+
+function memoryFor(options: Required<EngineOptions>): WebAssembly.Memory {
+  const { wasmPages } = computeLayout(options)
+  return new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
 }
 
 /** The same memory for a new life: everything stored and counted is gone. Nobody may be using the arena. */

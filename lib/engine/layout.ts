@@ -115,8 +115,6 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const threads = options.threads + 1
   const chunkSizes = chunkSizesOf(options)
   const pageLimit = (memoryLimitMb * MEGABYTE) / PAGE_SIZE
-  // A class that has no page may take one beyond -m.
-  const pagesMax = Math.max(memoryLimitMb, memoryReserveMb) + chunkSizes.length
   const buckets = 2 ** Math.ceil(Math.log2(Math.max(STRIPES, (memoryLimitMb * MEGABYTE) / BYTES_PER_BUCKET)))
 
   const locks = CONTROL + CONTROL_BYTES
@@ -129,10 +127,13 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const routePoints = 64 + align(threads, 16) * 4
   const routeStride = align(routePoints + routePointsMax * 11, 64)
   const pageTable = align(routes + ROUTE_SLOTS * routeStride, 4096)
-  const hash = align(pageTable + pagesMax * 4, 4096)
+  const hash = pageTable + (ADDRESSABLE / PAGE_SIZE) * 4
   const pages = hash + buckets * 4
+  // A class that has no page may take one beyond -m. Room to grow is taken as far as there is any.
+  const pagesFit = Math.floor((ADDRESSABLE - 65536 - pages) / PAGE_SIZE)
+  const pagesMax = Math.min(pagesFit, Math.max(memoryLimitMb, memoryReserveMb) + chunkSizes.length)
   const end = align(pages + pagesMax * PAGE_SIZE + 65536, 65536)
-  if (end > ADDRESSABLE) {
+  if (pagesFit < pageLimit + chunkSizes.length) {
     const more = `run more nodes on this machine, for instance ${Math.ceil(memoryLimitMb / 2048)} with -m 2048`
     throw new Error(`-m ${memoryLimitMb} does not fit in one node, which can address 4 GiB in all: ${more}`)
   }

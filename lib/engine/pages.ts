@@ -11,7 +11,9 @@ export interface PagesWasm {
   reassign(source: number, target: number): number
   moveSlice(budget: number): number
   isMoverBusy(): number
-  releasePage(): number
+  takeSurplus(): number
+  mustShrink(): number
+  putReleased(address: number): void
   setPageLimit(limit: number): number
 }
 
@@ -66,9 +68,12 @@ export class Pages implements PagesApi {
     return this.#wasm.isMoverBusy() !== 0
   }
 
-  release(): { offset: number; length: number } | null {
-    const offset = this.#wasm.releasePage() >>> 0
-    return offset === 0 ? null : { offset, length: PAGE_SIZE }
+  release(giveBack: (offset: number, length: number) => void): boolean {
+    const offset = this.#wasm.takeSurplus() >>> 0
+    if (offset === 0) return false
+    giveBack(offset, PAGE_SIZE)
+    this.#wasm.putReleased(offset)
+    return true
   }
 
   get limitMb(): number {
@@ -87,8 +92,8 @@ export class Pages implements PagesApi {
     return this.#words[POOL_COUNT]!
   }
 
-  get isOverLimit(): boolean {
-    return this.used > this.#words[PAGE_LIMIT]!
+  get mustShrink(): boolean {
+    return this.#wasm.mustShrink() !== 0
   }
 
   get automove(): AutomoveSettings {

@@ -22,7 +22,8 @@ import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
-import { type Request, serverError, tokensOf } from './request.js'
+import { isNoreply, type Request, serverError, tokensOf } from './request.js'
+import { memlimitCommand, slabsCommand } from './slabs-command.js'
 import { clusterConfig, type Facts, statsReply } from './stats-command.js'
 
 export interface DataPlaneOptions {
@@ -344,9 +345,17 @@ export class DataPlane {
     const words = tokensOf(request.bytes).map(token => token.toString('latin1'))
     if (words[0] === 'stats') request.answer(this.#stats(words.slice(1)))
     else if (words[0] === 'flush_all') this.#flush(request, words)
+    else if (words[0] === 'slabs') this.#pages(request, slabsCommand(words.slice(1), this.engine.pages))
+    else if (words[0] === 'cache_memlimit') this.#pages(request, memlimitCommand(words.slice(1), this.engine.pages))
     else if (words[0] === 'config' && words[1] === 'get' && words[2] === 'cluster' && this.#nodes.length > 0) {
       request.answer(clusterConfig(this.#nodes, this.engine.epoch()))
     } else request.answer(Buffer.from('ERROR\r\n'))
+  }
+
+  /** What was asked of the page mover is the control thread's to do. */
+  #pages(request: Request, reply: string): void {
+    if (reply === 'OK') this.#port.post({ type: 'pages' })
+    request.answer(isNoreply(request.bytes) ? EMPTY : Buffer.from(`${reply}\r\n`))
   }
 
   #stats(words: string[]): Buffer {

@@ -6,6 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { extendedOptions } from './extended-flags.js'
 import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.js'
+import { type SlabFlags, slabFlags } from './slab-flags.js'
 import { type TlsFlags, tlsFlags } from './tls-files.js'
 
 export interface ServerOptions {
@@ -17,6 +18,7 @@ export interface ServerOptions {
   memoryLimitMb: number
   threads: number
   itemSizeMax: number
+  slabs: SlabFlags
   maxConnections: number
   factor: number
   chunkSizeMin: number
@@ -56,8 +58,8 @@ export interface Flag {
 
 /** One process's items live in one 32-bit address space, beside tables and buffers (DESIGN 5). */
 export const MEMORY_LIMIT_MB_MAX = 3072
-/** Each slab class in use holds a page of 1 MB; below this a class or two would be all there is. */
-export const MEMORY_LIMIT_MB_MIN = 8
+/** The largest item may be half of it. */
+export const MEMORY_LIMIT_MB_MIN = 2
 const THREADS_MAX = 64
 const KILO = 1024
 const MEGA = 1024 * 1024
@@ -171,6 +173,9 @@ function serverOptions(values: FlagValues): ServerOptions {
   if (typeof places === 'string') throw new BadFlag(places)
   const extended = extendedOptions(texts(values.extended))
   if (!extended.ok) throw new BadFlag(extended.sentence)
+  const itemSizeMax = itemSize(values['max-item-size'], memoryLimitMb)
+  const slabs = slabFlags(extended.values, itemSizeMax)
+  if (typeof slabs === 'string') throw new BadFlag(slabs)
   const tls = tlsFlags(values['enable-ssl'] === true, extended.values)
   if (typeof tls === 'string') throw new BadFlag(tls)
   if (tls && values.loop === 'epoll')
@@ -181,7 +186,8 @@ function serverOptions(values: FlagValues): ServerOptions {
     unix: places.unix,
     memoryLimitMb,
     threads: whole(values, 'threads', Math.min(4, availableParallelism()), 1, THREADS_MAX),
-    itemSizeMax: itemSize(values['max-item-size'], memoryLimitMb),
+    itemSizeMax,
+    slabs,
     maxConnections: whole(values, 'conn-limit', 1024, 1, 1_000_000),
     factor: growthFactor(values['slab-growth-factor']),
     chunkSizeMin: whole(values, 'slab-min-size', 48, 1, 64 * KILO),

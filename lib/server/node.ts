@@ -16,6 +16,7 @@ import type { Topology } from '../tier/topology.js'
 import { checkTopology } from '../tier/validate.js'
 import { chooseLoop, createWaker } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'
+import { giveBackMemory } from '../transport/memory.js'
 import { createNetLoop } from '../transport/net.js'
 import { eventPort } from '../transport/plane-port.js'
 import { addressesOf } from '../transport/resolve.js'
@@ -26,6 +27,7 @@ import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
+import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { readTlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
@@ -88,6 +90,9 @@ export interface RunningNode {
 const VERSIONS_RESERVED = 1n << 24n
 const STOP_LIMIT_MS = 3000
 const NOBODY = 65_535
+/** cache_memlimit may raise -m to so many times of it, or so many megabytes, as far as that can be addressed: room that costs nothing until it is used. */
+const MEMORY_GROWS_TO = 4
+const MEMORY_GROWS_TO_MB = 1024
 
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   return new NodeProcess(options).start()
@@ -110,6 +115,7 @@ class NodeProcess {
   #fatalSentence: string | null = null
   #stopping = false
   #control: ControlPlane | null = null
+  #pageMover: PageMover | null = null
   #membership: Membership | null = null
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
@@ -125,7 +131,9 @@ class NodeProcess {
     if (!choice.ok) throw new Error(choice.sentence)
     const arena = createArena({
       memoryLimitMb: server.memoryLimitMb,
+      memoryReserveMb: Math.max(MEMORY_GROWS_TO * server.memoryLimitMb, MEMORY_GROWS_TO_MB),
       itemSizeMax: server.itemSizeMax,
+      ...(server.slabs.chunkMax === null ? {} : { slabChunkMax: server.slabs.chunkMax }),
       growthFactor: server.factor,
       chunkSizeMin: server.chunkSizeMin,
       threads: server.threads + (server.udp.length > 0 ? 1 : 0),
@@ -136,6 +144,7 @@ class NodeProcess {
     })
     const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
+    engine.pages.setAutomove(server.slabs.automove)
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
       const nobody = { points: Uint32Array.of(0), owners: Uint16Array.of(NOBODY), tenures: Uint32Array.of(0) }
@@ -144,6 +153,10 @@ class NodeProcess {
     const incarnation = String(BigInt(Date.now()) * 1000n + BigInt(randomInt(1000)))
     try {
       const { ports, ears } = await this.#startThreads(arena, choice.kind, incarnation)
+      const loop = createNetLoop({ memory: new Uint8Array(0) })
+      const release = (offset: number, length: number) => giveBackMemory(engine.bytes, offset, length)
+      this.#pageMover = new PageMover({ loop, engine, release })
+      this.#pageMover.start()
       this.#options.onListening?.(ears)
       const clientPort = ears.tcp[0]?.port ?? 0
       const running = {
@@ -175,6 +188,7 @@ class NodeProcess {
     this.#stopping = true
     if (this.#timer) clearInterval(this.#timer)
     this.#membership?.stop()
+    this.#pageMover?.stop()
     this.#control?.stop()
     this.#store?.close()
     this.#tellAll({ type: 'stop' })
@@ -309,6 +323,7 @@ class NodeProcess {
         if (message.type === 'listening') resolve(message)
         else if (message.type === 'failed') reject(new Error(message.sentence))
         else if (message.type === 'stopped') hasStopped()
+        else if (message.type === 'pages') this.#pageMover?.wake()
         else entry.forControl?.(message)
       }
     })

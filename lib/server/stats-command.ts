@@ -33,7 +33,7 @@ const BEFORE_THREADS = [
   ...['auth_cmds', 'auth_errors', 'idle_kicks', 'bytes_read', 'bytes_written', 'limit_maxbytes'],
 ]
 const AFTER_THREADS = ['conn_yields', 'hash_power_level', 'hash_bytes', 'hash_is_expanding']
-const NO_PAGE_MOVER = [
+const PAGE_MOVER = [
   ...[
     'slab_reassign_rescues',
     'slab_reassign_chunk_rescues',
@@ -42,6 +42,9 @@ const NO_PAGE_MOVER = [
   ],
   ...[
     'slab_reassign_busy_deletes',
+    'slab_reassign_busy_nomem',
+    'slab_reassign_last_busy_status',
+    'slab_reassign_evictions_nomem',
     'slab_reassign_running',
     'slabs_moved',
     'lru_crawler_running',
@@ -49,8 +52,16 @@ const NO_PAGE_MOVER = [
   ],
 ]
 const LAST = [
-  ...['bytes', 'curr_items', 'total_items', 'expired_unfetched', 'evicted_unfetched', 'evicted_active', 'evictions'],
-  ...['reclaimed', 'moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'],
+  ...['bytes', 'curr_items', 'total_items', 'slab_global_page_pool', 'expired_unfetched', 'evicted_unfetched'],
+  ...[
+    'evicted_active',
+    'evictions',
+    'reclaimed',
+    'moves_to_cold',
+    'moves_to_warm',
+    'moves_within_lru',
+    'direct_reclaims',
+  ],
 ]
 const OWN = [
   ...['tombstones', 'forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused'],
@@ -67,7 +78,7 @@ export function statsReply(words: readonly string[], engine: EngineApi, facts: F
     case 'items':
       return statLines(itemStats(engine.classes(), facts.now))
     case 'slabs':
-      return statLines(slabStats(engine.classes()))
+      return statLines(slabStats(engine))
     case 'sizes':
       return statLines([['sizes_status', 'disabled']])
     case 'reset':
@@ -94,18 +105,19 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
     ['accepting_conns', 1],
     ['threads', facts.threads],
     ...named(counted, AFTER_THREADS),
-    ...NO_PAGE_MOVER.map((name): Line => [name, 0]),
+    ...named(counted, PAGE_MOVER),
     ...named(counted, LAST),
     ...named(counted, OWN),
   ])
 }
 
 /** `stats settings`: those that this server has, in memcached's order. */
-function settings({ arena: { options } }: EngineApi, facts: Facts): Buffer {
+function settings({ arena: { options }, pages }: EngineApi, facts: Facts): Buffer {
+  const { automove } = pages
   const onOff = (is: boolean) => (is ? 'on' : 'off')
   const yesNo = (is: boolean) => (is ? 'yes' : 'no')
   return statLines([
-    ['maxbytes', options.memoryLimitMb * 1048576],
+    ['maxbytes', pages.limitMb * 1048576],
     ['maxconns', facts.maxConnections],
     ['tcpport', facts.port],
     ['udpport', 0],
@@ -119,8 +131,11 @@ function settings({ arena: { options } }: EngineApi, facts: Facts): Buffer {
     ['binding_protocol', 'ascii'],
     ['item_size_max', options.itemSizeMax],
     ['maxconns_fast', 'yes'],
-    ['slab_reassign', 'no'],
-    ['slab_automove', 0],
+    ['slab_reassign', yesNo(automove.reassign)],
+    ['slab_automove', automove.mode],
+    ['slab_automove_ratio', automove.ratio.toFixed(2)],
+    ['slab_automove_window', automove.window],
+    ['slab_chunk_max', options.slabChunkMax],
     ['lru_crawler', 'no'],
     ['flush_enabled', yesNo(options.flushEnabled)],
     ['lru_maintainer_thread', 'no'],
@@ -166,12 +181,10 @@ function itemStats(classes: readonly ClassStats[], now: number): Line[] {
 const SLAB_COUNTERS = ['cmd_set', 'delete_hits', 'incr_hits', 'decr_hits', 'cas_hits', 'cas_badval', 'touch_hits']
 
 /** Classes that have a page. */
-function slabStats(classes: readonly ClassStats[]): Line[] {
-  const active = classes.filter(({ pages }) => pages > 0)
-  let malloced = 0
+function slabStats(engine: EngineApi): Line[] {
+  const active = engine.classes().filter(({ pages }) => pages > 0)
   const lines = active.flatMap(({ id, chunkSize, chunksPerPage, pages, freeChunks, counters }) => {
     const total = pages * chunksPerPage
-    malloced += total * chunkSize
     const hits = ['hits_to_hot', 'hits_to_warm', 'hits_to_cold', 'hits_to_temp']
     const own: Line[] = [
       ['chunk_size', chunkSize],
@@ -186,7 +199,7 @@ function slabStats(classes: readonly ClassStats[]): Line[] {
     ]
     return own.map(([name, value]): Line => [`${id}:${name}`, value])
   })
-  return [...lines, ['active_slabs', active.length], ['total_malloced', malloced]]
+  return [...lines, ['active_slabs', active.length], ['total_malloced', engine.pages.used * 1048576]]
 }
 
 function statLines(lines: readonly Line[]): Buffer {

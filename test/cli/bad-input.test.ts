@@ -31,7 +31,7 @@ const coordinator = (t: Test, ...more: string[]) =>
 t.test('flags', async t => {
   await refused(t, ['server', '--nonsense'], "unknown option '--nonsense' (--help lists what there is)")
   await refused(t, ['server', '-y'], "unknown option '-y' (--help lists what there is)")
-  await refused(t, ['server', '-m', '1'], '-m 1: too small, give at least 8')
+  await refused(t, ['server', '-m', '1'], '-m 1: too small, give at least 2')
   await refused(
     t,
     ['server', '-m', '100000'],

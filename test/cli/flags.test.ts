@@ -19,6 +19,10 @@ t.test('defaults are memcached’s', async t => {
       ...{ maxConnections: 1024, factor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flush: true },
       ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto', idleTimeoutSec: 0 },
       ...{ daemon: false, pidFile: null, user: null, authFile: null, tls: null, withoutEffect: [] },
+      slabs: {
+        chunkMax: null,
+        automove: { reassign: true, mode: 1, window: 10, ratio: 0.8, freeRatio: 0.01 },
+      },
     },
   })
 })
@@ -73,7 +77,7 @@ t.test('what people write', async t => {
 
 t.test('one sentence with the value for everything that cannot be', async t => {
   const sentences: [FlagValues, string][] = [
-    [{ 'memory-limit': '0' }, '-m 0: too small, give at least 8'],
+    [{ 'memory-limit': '0' }, '-m 0: too small, give at least 2'],
     [
       { 'memory-limit': '4096' },
       `-m 4096: too large, a node holds at most ${MEMORY_LIMIT_MB_MAX}: run more nodes on this machine`,

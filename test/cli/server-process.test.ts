@@ -107,7 +107,7 @@ t.test('-d: the command ends when the daemon is ready', async t => {
   const taken = await run('server', '-d', '-p', String(ready.clientPort))
   t.same(taken, { code: 1, stdout: '', stderr: `continuum: port ${ready.clientPort} on ${HOST} is taken\n` })
   const wrong = await run('server', '-d', '-m', '1')
-  t.same(wrong, { code: 1, stdout: '', stderr: 'continuum: -m 1: too small, give at least 8\n' })
+  t.same(wrong, { code: 1, stdout: '', stderr: 'continuum: -m 1: too small, give at least 2\n' })
 
   process.kill(ready.pid, 'SIGTERM')
   await gone(ready.pid)

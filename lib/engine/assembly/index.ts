@@ -14,7 +14,7 @@ export {
   sweepTombstones
 } from './handoff'
 export { isMoverBusy, moveSlice, reassign } from './page-mover'
-export { releasePage, setPageLimit } from './pages'
+export { mustShrink, putReleased, setPageLimit, takeSurplus } from './pages'
 export { findFreeSlot, switchTo } from './route'
 export { setNow, observeVersion as observe, flushVersion as flush }
 

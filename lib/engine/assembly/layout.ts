@@ -54,6 +54,8 @@ export const PAGE_LIMIT: u32 = CONTROL + 524
 export const POOL_HEAD: u32 = CONTROL + 528
 export const POOL_COUNT: u32 = CONTROL + 532
 export const RELEASED_HEAD: u32 = CONTROL + 536
+/** 1 after the limit was lowered below what is used, until that much has left. */
+export const SHRINKING: u32 = CONTROL + 540
 
 // Within a thread's area.
 const TURN_COUNTER: u32 = 0

@@ -7,7 +7,8 @@
  * A word a page: the class it belongs to, counted from 1; on one of the two lists the next page of the list.
  */
 import {
-  PAGE_LIMIT, PAGE_LOCK, pages, PAGES_CUT, pagesMax, PAGES_USED, pageSize, pageTable, POOL_COUNT, POOL_HEAD, RELEASED_HEAD
+  PAGE_LIMIT, PAGE_LOCK, pages, PAGES_CUT, pagesMax, PAGES_USED, pageSize, pageTable, POOL_COUNT, POOL_HEAD, RELEASED_HEAD,
+  SHRINKING
 } from './layout'
 import { lock, unlock } from './locks'
 
@@ -70,8 +71,8 @@ export function pool(page: u32): void {
   store<u32>(POOL_COUNT, load<u32>(POOL_COUNT) + 1)
 }
 
-/** Address of a page of the pool that is too many for the limit, now released, or 0. Takes PAGE_LOCK. */
-export function releasePage(): u32 {
+/** Address of a page of the pool that is too many for the limit and is now nobody's, or 0. Takes PAGE_LOCK. */
+export function takeSurplus(): u32 {
   lock(PAGE_LOCK)
   const used = load<u32>(PAGES_USED)
   let first: u32 = 0
@@ -80,17 +81,34 @@ export function releasePage(): u32 {
     if (first) {
       store<u32>(POOL_COUNT, load<u32>(POOL_COUNT) - 1)
       store<u32>(PAGES_USED, used - 1)
-      push(RELEASED_HEAD, first - 1)
     }
   }
   unlock(PAGE_LOCK)
   return first ? pageAddress(first - 1) : 0
 }
 
+/** The memory of a surplus page went back to the system: from now on it may be used again. Takes PAGE_LOCK. */
+export function putReleased(address: u32): void {
+  lock(PAGE_LOCK)
+  push(RELEASED_HEAD, pageOf(address))
+  unlock(PAGE_LOCK)
+}
+
+/** Are there more pages than a lower limit allows? Takes PAGE_LOCK. */
+export function mustShrink(): bool {
+  lock(PAGE_LOCK)
+  if (load<u32>(PAGES_USED) <= load<u32>(PAGE_LIMIT)) store<u32>(SHRINKING, 0)
+  const must = load<u32>(SHRINKING) != 0
+  unlock(PAGE_LOCK)
+  return must
+}
+
 /** False: that much was not laid out. Takes PAGE_LOCK. */
 export function setPageLimit(limit: u32): bool {
   if (limit > pagesMax) return false
   lock(PAGE_LOCK)
+  // Pages that classes took beyond the limit, their first ones, are not asked back for its own sake.
+  if (limit < load<u32>(PAGE_LIMIT)) store<u32>(SHRINKING, 1)
   store<u32>(PAGE_LIMIT, limit)
   unlock(PAGE_LOCK)
   return true
