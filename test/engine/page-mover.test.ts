@@ -244,6 +244,7 @@ t.test('a limit that changes: more at once, less by pages that leave', async t =
   t.equal(engine.pages.setLimit(4000), false)
   t.equal(engine.pages.setLimit(10), true)
   const id = largest(engine)
+  const tooMany = engine.pages.used - 10
   const released = new Set<number>()
   while (engine.pages.mustShrink) {
     t.equal(engine.pages.reassign(id, 0), 'ok')
@@ -254,7 +255,8 @@ t.test('a limit that changes: more at once, less by pages that leave', async t =
     })
   }
   t.equal(engine.pages.used, 10)
-  t.equal(released.size, 14)
+  t.ok(tooMany > 5)
+  t.equal(released.size, tooMany)
   t.equal(
     engine.pages.release(() => {}),
     false,
