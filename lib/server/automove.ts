@@ -65,6 +65,11 @@ export class Automove {
     return this.#fromOldest(samples, window, ratio)
   }
 
+  /** A page of this class went to the pool: may the next one go at once? */
+  mayGiveMore(sample: ClassSample, { window }: AutomoveSettings): boolean {
+    return this.#windows.has(sample.id) && this.#isIdle(sample, window)
+  }
+
   #evictedSince({ id, evicted }: ClassSample): number {
     return evicted - (this.#before.get(id)?.evicted ?? 0)
   }

@@ -29,6 +29,8 @@ export class PageMover {
   #tickTimer: Timer | null = null
   #waitMs = WAIT_MIN_MS
   #stopped = false
+  /** The class whose free pages go to the pool, one after the other. */
+  #giving: number | null = null
 
   constructor(options: PageMoverOptions) {
     this.#options = options
@@ -58,7 +60,10 @@ export class PageMover {
     const { automove } = engine.pages
     const samples = samplesOf(engine.classes(), loop.wallClock())
     const move = this.#automove.step(samples, automove, engine.arena.options.evictions)
-    if (move && automove.reassign && !engine.pages.isMoving) engine.pages.reassign(move.source, move.target)
+    if (move && automove.reassign && !engine.pages.isMoving) {
+      engine.pages.reassign(move.source, move.target)
+      this.#giving = move.target === 0 ? move.source : null
+    }
     this.wake()
   }
 
@@ -72,7 +77,7 @@ export class PageMover {
       this.#waitMs = Math.min(WAIT_MAX_MS, this.#waitMs * 2)
     } else {
       this.#waitMs = WAIT_MIN_MS
-      if (this.#shrink()) this.#again(0)
+      if (this.#shrink() || this.#giveMore()) this.#again(0)
     }
   }
 
@@ -82,6 +87,17 @@ export class PageMover {
       this.#timer = null
       this.#work()
     })
+  }
+
+  #giveMore(): boolean {
+    const { engine, loop } = this.#options
+    const { pages } = engine
+    if (this.#giving === null) return false
+    const sample = samplesOf(engine.classes(), loop.wallClock())[this.#giving - 1]!
+    const more = pages.automove.mode !== 0 && this.#automove.mayGiveMore(sample, pages.automove)
+    if (more) return pages.reassign(this.#giving, 0) === 'ok'
+    this.#giving = null
+    return false
   }
 
   /** Gives up what is above the limit. True: a page is on its way out for it. */
