@@ -81,7 +81,7 @@ t.test('pages move and leave while clients go on', async t => {
   client.take()
   t.ok(engine.pages.used > 30)
   client.send('cache_memlimit 20\r\n')
-  await place.until(() => engine.pages.used === 20, 'twenty pages')
+  await place.until(() => engine.pages.used === 20 && client.text === 'OK\r\n', 'twenty pages')
   t.ok(released.length > 10, 'their memory is given back')
   client.take()
   client.send(`${all.map(i => `get k${i}\r\n`).join('')}mn\r\n`)
@@ -90,7 +90,7 @@ t.test('pages move and leave while clients go on', async t => {
   t.equal(answers.length, all.length)
   t.equal(answers.filter((answer, i) => answer !== '' && answer !== value(`k${i}`, text(i))).length, 0)
   t.equal(answers.filter(answer => answer !== '').length, stat(engine, 'curr_items'))
-  t.ok(stat(engine, 'curr_items') > 10_000)
+  t.ok(stat(engine, 'curr_items') > 5000)
   t.equal(stat(engine, 'slab_reassign_running'), 0)
   t.equal(stat(engine, 'limit_maxbytes'), 20 << 20)
   // Automove finds the free chunks of what is deleted.
