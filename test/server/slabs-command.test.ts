@@ -85,6 +85,8 @@ t.test('pages move and leave while clients go on', async t => {
   t.ok(released.length > 10, 'their memory is given back')
   client.take()
   client.send(`${all.map(i => `get k${i}\r\n`).join('')}mn\r\n`)
+  // The text is put together anew each time it is looked at: not before all of it may be there.
+  await place.until(() => node.stat('cmd_get') === all.length, 'all gets')
   await place.until(() => client.text.endsWith('MN\r\n'), 'all answers')
   const answers = client.take().slice(0, -'MN\r\n'.length).split('END\r\n').slice(0, -1)
   t.equal(answers.length, all.length)
