@@ -55,6 +55,8 @@ export type ToControl =
       dataFd?: number
     }
   | { type: 'failed'; sentence: string }
+  /** The page mover has something to do. */
+  | { type: 'pages' }
   | { type: 'stopped' }
 
 export type ToData =

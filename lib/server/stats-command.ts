@@ -39,18 +39,20 @@ const BEFORE_THREADS = [
   ...['auth_cmds', 'auth_errors', 'idle_kicks', 'bytes_read', 'bytes_written', 'limit_maxbytes'],
 ]
 const AFTER_THREADS = ['conn_yields', 'hash_power_level', 'hash_bytes', 'hash_is_expanding']
-const NO_PAGE_MOVER = [
+const PAGE_MOVER = [
   ...[
     'slab_reassign_rescues',
     'slab_reassign_chunk_rescues',
     'slab_reassign_inline_reclaim',
     'slab_reassign_busy_items',
   ],
-  ...['slab_reassign_busy_deletes', 'slab_reassign_running', 'slabs_moved'],
+  ...['slab_reassign_busy_deletes', 'slab_reassign_busy_nomem', 'slab_reassign_last_busy_status'],
+  ...['slab_reassign_evictions_nomem', 'slab_reassign_running', 'slabs_moved'],
 ]
 const CRAWLER = ['lru_crawler_running', 'lru_crawler_starts', 'lru_maintainer_juggles']
 const LAST = [
-  ...['bytes', 'curr_items', 'total_items', 'expired_unfetched', 'evicted_unfetched', 'evicted_active', 'evictions'],
+  ...['bytes', 'curr_items', 'total_items', 'slab_global_page_pool', 'expired_unfetched', 'evicted_unfetched'],
+  ...['evicted_active', 'evictions'],
   ...['reclaimed', 'crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked', 'moves_to_cold', 'moves_to_warm'],
   ...['moves_within_lru', 'direct_reclaims', 'lru_bumps_dropped'],
 ]
@@ -69,7 +71,7 @@ export function statsReply(words: readonly string[], engine: EngineApi, facts: F
     case 'items':
       return statLines(itemStats(engine.classes(), engine.housekeeping.lru(), facts.now))
     case 'slabs':
-      return statLines(slabStats(engine.classes()))
+      return statLines(slabStats(engine))
     case 'reset':
       engine.resetStats()
       return Buffer.from('RESET\r\n')
@@ -94,7 +96,7 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
     ['accepting_conns', 1],
     ['threads', facts.threads],
     ...named(counted, AFTER_THREADS),
-    ...NO_PAGE_MOVER.map((name): Line => [name, 0]),
+    ...named(counted, PAGE_MOVER),
     ...named(counted, CRAWLER),
     ...named(counted, LAST),
     ...named(counted, OWN),
@@ -102,12 +104,13 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
 }
 
 /** `stats settings`: those that this server has, in memcached's order. */
-function settings({ arena: { options }, housekeeping }: EngineApi, facts: Facts): Buffer {
+function settings({ arena: { options }, housekeeping, pages }: EngineApi, facts: Facts): Buffer {
   const lru = housekeeping.lru()
+  const { automove } = pages
   const onOff = (is: boolean) => (is ? 'on' : 'off')
   const yesNo = (is: boolean) => (is ? 'yes' : 'no')
   return statLines([
-    ['maxbytes', options.memoryLimitMb * 1048576],
+    ['maxbytes', pages.limitMb * 1048576],
     ['maxconns', facts.maxConnections],
     ['tcpport', facts.port],
     ['udpport', 0],
@@ -122,8 +125,11 @@ function settings({ arena: { options }, housekeeping }: EngineApi, facts: Facts)
     ['item_size_max', options.itemSizeMax],
     ['maxconns_fast', 'yes'],
     ['hashpower_init', options.hashPower],
-    ['slab_reassign', 'no'],
-    ['slab_automove', 0],
+    ['slab_reassign', yesNo(automove.reassign)],
+    ['slab_automove', automove.mode],
+    ['slab_automove_ratio', automove.ratio.toFixed(2)],
+    ['slab_automove_window', automove.window],
+    ['slab_chunk_max', options.slabChunkMax],
     ['lru_crawler', yesNo(lru.crawler)],
     ['lru_crawler_sleep', lru.crawlerSleepUs],
     ['lru_crawler_tocrawl', lru.crawlerTocrawl],
@@ -183,12 +189,10 @@ function itemStats(classes: readonly ClassStats[], lru: LruSettings, now: number
 const SLAB_COUNTERS = ['cmd_set', 'delete_hits', 'incr_hits', 'decr_hits', 'cas_hits', 'cas_badval', 'touch_hits']
 
 /** Classes that have a page. */
-function slabStats(classes: readonly ClassStats[]): Line[] {
-  const active = classes.filter(({ pages }) => pages > 0)
-  let malloced = 0
+function slabStats(engine: EngineApi): Line[] {
+  const active = engine.classes().filter(({ pages }) => pages > 0)
   const lines = active.flatMap(({ id, chunkSize, chunksPerPage, pages, freeChunks, counters }) => {
     const total = pages * chunksPerPage
-    malloced += total * chunkSize
     const hits = ['hits_to_hot', 'hits_to_warm', 'hits_to_cold', 'hits_to_temp']
     const own: Line[] = [
       ['chunk_size', chunkSize],
@@ -203,7 +207,7 @@ function slabStats(classes: readonly ClassStats[]): Line[] {
     ]
     return own.map(([name, value]): Line => [`${id}:${name}`, value])
   })
-  return [...lines, ['active_slabs', active.length], ['total_malloced', malloced]]
+  return [...lines, ['active_slabs', active.length], ['total_malloced', engine.pages.used * 1048576]]
 }
 
 function statLines(lines: readonly Line[]): Buffer {
