@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { Stop } from '../../lib/engine/contract.js'
 import { Engine } from '../../lib/engine/engine.js'
+import { audit } from './audit.js'
 import { alone, Driver, random, START, smallArena } from './driver.js'
 
 const value = (i: number, length: number) => `<${i}>`.repeat(Math.ceil(length / 3)).slice(0, length)
@@ -34,6 +35,7 @@ function addsUp(engine: Engine): void {
   assert.equal(sum('evicted'), stats.get('evictions'))
   const items = classes.reduce((total, { lists }) => total + lists.reduce((n, list) => n + list.count, 0), 0)
   assert.equal(BigInt(items), stats.get('curr_items'))
+  assert.deepEqual(audit(engine), [])
 }
 
 t.test('items move to free chunks of their class', async t => {
