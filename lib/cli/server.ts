@@ -1,7 +1,7 @@
 /** `continuum server`: one node. Checks what was asked for, starts it, says when it is ready, ends it when told to. */
 import { type Command, Option } from 'commander'
 import { FLAGS, type FlagValues, parseFlags } from '../server/flags.js'
-import type { Ears, NodeTierOptions } from '../server/node.js'
+import type { Ears, NodeLog, NodeTierOptions } from '../server/node.js'
 import { parseAddress, parseStoreUrl } from '../tier/store.js'
 import { WEIGHT_MAX } from '../tier/topology.js'
 import { NODE_ID_PATTERN } from '../tier/validate.js'
@@ -63,7 +63,8 @@ async function runServer(command: Command): Promise<void> {
   const report = daemonReport()
   const parsed = parseFlags(flagValues(command))
   if (!parsed.ok) throw new Sentence(parsed.sentence)
-  const log = createLog(values.verbose, values.nodeId ?? 'server')
+  let level = () => values.verbose
+  const log = leveled(createLog(2, values.nodeId ?? 'server'), () => level())
   const warn = (sentence: string) => log.warn(sentence)
   const server = parsed.options
   const tier = tierOptions(values, warn)
@@ -85,6 +86,7 @@ async function runServer(command: Command): Promise<void> {
   const node = await startNode({ server, tier, log, onListening }).catch((error: unknown) => {
     throw error instanceof Error && error.constructor !== TypeError ? new Sentence(error.message) : error
   })
+  level = () => node.verbosity()
   node.onFatal(sentence => {
     complain(sentence)
     process.exit(1)
@@ -100,6 +102,15 @@ async function runServer(command: Command): Promise<void> {
     : `continuum server: node ${tier ? `${tier.nodeId} ` : ''}ready on ${places.join(', ')} (loop ${loop}: ${why})`
   if (report) report(line)
   else say(line)
+}
+
+/** The verbosity command changes what is said while the node runs. */
+function leveled(log: NodeLog, level: () => number): NodeLog {
+  return {
+    debug: sentence => level() >= 2 && log.debug(sentence),
+    info: sentence => level() >= 1 && log.info(sentence),
+    warn: sentence => log.warn(sentence),
+  }
 }
 
 function placeText({ host, port }: Address): string {

@@ -34,6 +34,12 @@ export interface EngineOptions {
   versionText: string
   /** Capacity of a route slot in points (all nodes, all unretired generations). Default 1 << 18. */
   routePointsMax?: number
+  /** Bytes of each thread's log for watchers, rounded up to a power of two. Default 64 KiB. */
+  logBytes?: number
+  /** The clock may be moved by `debugtime`, as in memcached's debug builds. */
+  debug?: boolean
+  /** -D: what ends a prefix in `stats detail`, one character. Default a colon. */
+  prefixDelimiter?: string
   /** -o hashpower: log2 of the buckets that the hash table begins with. Default 16. */
   hashPower?: number
 }
@@ -97,6 +103,8 @@ export interface Turn {
   fillOffset: number
   fillLength: number
   handle: number
+  /** close: because of what the client sent, not because it asked for it. */
+  refused: boolean
 }
 
 /** A slab class (memcached's `stats slabs` and `stats items`). */
@@ -113,6 +121,14 @@ export interface ClassStats {
   counters: Map<string, bigint>
   /** evicted, mem_requested, moves_to_cold ... */
   figures: Map<string, bigint>
+}
+
+export interface PrefixFigures {
+  prefix: string
+  get: bigint
+  hit: bigint
+  set: bigint
+  del: bigint
 }
 
 /** How the LRU lists are kept (PROTOCOL D15). Shared by all threads; in force at once. */
@@ -371,6 +387,24 @@ export interface EngineApi {
   classes(): ClassStats[]
   /** Counters go back to 0; what is there now (items, bytes, connections) is told as before. */
   resetStats(): void
+  /** What runs next is this connection's: a number that watchers see. */
+  setConnection(number: number): void
+  /** What is written down from now on, too: bits of STREAMS (log-reader.ts), and PREFIXES for figures by prefix. Any thread. */
+  wantStreams(bits: number): void
+  dropStreams(bits: number): void
+  streams(): number
+  /** Number of the newest log entry. Any thread. */
+  logged(): bigint
+  /** A line of the host's for watchers of a stream; at most 1 KiB. */
+  noteText(stream: number, text: string): void
+  /** Figures by prefix, oldest prefix first. Any thread. */
+  prefixes(): PrefixFigures[]
+  clearPrefixes(): void
+  /** How much is said on the log, 0 to 3: by -v or the verbosity command. Any thread. */
+  verbosity(): number
+  setVerbosity(level: number): void
+  /** The engine's clock, Unix seconds. */
+  now(): number
   /** What is done beside requests: lists, hash table, crawls, dumps. */
   readonly housekeeping: HousekeepingApi
 

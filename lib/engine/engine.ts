@@ -29,6 +29,7 @@ import type {
   EngineOptions,
   Installed,
   ItemRecord,
+  PrefixFigures,
   Range,
   Routed,
   RouteTable,
@@ -36,7 +37,17 @@ import type {
 } from './contract.js'
 import { Stop } from './contract.js'
 import { Housekeeping, type HousekeepingWasm } from './housekeeping.js'
-import { CLASS_STRIDE, computeLayout, fullOptions, initialise, type Layout, RX_BYTES, threadArea } from './layout.js'
+import {
+  CLASS_STRIDE,
+  type CONTROL_WORDS,
+  computeLayout,
+  controlWord,
+  fullOptions,
+  initialise,
+  type Layout,
+  RX_BYTES,
+  threadArea,
+} from './layout.js'
 import { initialiseAutomove, Pages, type PagesWasm } from './pages.js'
 import {
   checkRecord,
@@ -80,7 +91,8 @@ const HOST_COUNTERS = [
   ...['curr_connections', 'total_connections', 'bytes_read', 'bytes_written', 'rejected_connections'],
   ...['forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused', 'conn_yields'],
   ...['hops_refused', 'requests_dropped', 'idle_kicks', 'auth_cmds', 'auth_errors'],
-  ...['lru_maintainer_juggles', 'lru_crawler_starts'],
+  ...['lru_maintainer_juggles', 'lru_crawler_starts', 'log_worker_dropped', 'log_worker_written'],
+  ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers'],
 ]
 
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
@@ -110,7 +122,7 @@ const CLASS_FIGURES_AT = 96
 const LISTS_AT = 32
 const LISTS = ['hot', 'warm', 'cold', 'temp'] as const
 /** Not reset by `stats reset`: what is there, not what has happened. */
-const GAUGES = new Set(['bytes', 'curr_items', 'tombstones', 'curr_connections', 'mem_requested'])
+const GAUGES = new Set(['bytes', 'curr_items', 'tombstones', 'curr_connections', 'mem_requested', 'log_watchers'])
 
 /** Where they lie in a thread's area (lib/engine/assembly/layout.ts): 64-bit integers, then the host's as doubles. */
 const COUNTERS = 256
@@ -119,6 +131,11 @@ const HOST_COUNTERS_MAX = 64
 const TURN = 64
 const KEY = 2048
 const KEY_MAX = 250
+/** Of a line of the host's own for watchers. */
+const TEXT_MAX = 1024
+/** lib/engine/assembly/prefixes.ts */
+const PREFIX_BUCKETS = 1024
+const PREFIX_ENTRY = 40
 const RESUME_KIND = 2 ** 32
 /** In an item (lib/engine/assembly/item.ts). */
 const ITEM_TIME = 16
@@ -128,6 +145,7 @@ const Word = {
   ...{ consumed: 1, txLength: 2, resumeKind: 3, resumeValue: 4, requestOffset: 5, requestLength: 6, lineLength: 7 },
   ...{ keyOffset: 8, keyLength: 9, owner: 10, noreply: 11, epoch: 12, fillOffset: 13, fillLength: 14, handle: 15 },
   ...{ point: 16, pointOwner: 17, settled: 18, tenure: 19, written: 20 },
+  ...{ microseconds: 21, connection: 22, refused: 23 },
 } as const
 
 const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no memory']
@@ -135,12 +153,17 @@ const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no mem
 /** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
 interface Wasm extends HousekeepingWasm, PagesWasm {
   attach(thread: number): void
+  time(): number
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
   finish(handle: number, txStart: number, lineLength: number): number
   abandon(handle: number): void
   nextPiece(handle: number, chunk: number): number
   release(handle: number): void
   setNow(seconds: number): void
+  noteText(stream: number, text: number, length: number): void
+  lockPrefixes(): number
+  unlockPrefixes(): void
+  clearPrefixes(): void
   findFreeSlot(): number
   switchTo(slot: number): void
   currentEpoch(): number
@@ -231,6 +254,7 @@ export class Engine implements EngineApi {
   readonly #words: Uint32Array
   readonly #hostCounters: Float64Array
   readonly #keyAt: number
+  readonly #streams: Uint32Array
 
   constructor(arena: Arena, thread: number) {
     const { options, memory } = arena
@@ -243,11 +267,22 @@ export class Engine implements EngineApi {
     this.tx = { offset: area.tx, length: this.#layout.txBytes }
     this.scratch = { offset: area.scratch, length: this.#layout.scratchBytes }
     this.#keyAt = area.base + KEY
+    this.#streams = this.#control('streams')
     this.#words = new Uint32Array(memory.buffer, area.base + TURN, 32)
     this.#hostCounters = new Float64Array(memory.buffer, area.base + HOST_COUNTERS_AT, HOST_COUNTERS_MAX)
     this.turn = {
       ...{ stop: Stop.done, consumed: 0, txLength: 0, resume: 0, requestOffset: 0, requestLength: 0, lineLength: 0 },
-      ...{ keyOffset: 0, keyLength: 0, owner: 0, noreply: 0, epoch: 0, fillOffset: 0, fillLength: 0, handle: 0 },
+      ...{
+        keyOffset: 0,
+        keyLength: 0,
+        owner: 0,
+        noreply: 0,
+        epoch: 0,
+        fillOffset: 0,
+        fillLength: 0,
+        handle: 0,
+        refused: false,
+      },
     }
     this.#wasm = instanceOf(arena, thread)
     this.#wasm.attach(thread)
@@ -261,7 +296,17 @@ export class Engine implements EngineApi {
   }
 
   setTime(unixSeconds: number): void {
-    this.#wasm.setNow(Math.max(1, Math.floor(unixSeconds)))
+    const seconds = Math.max(1, Math.floor(unixSeconds))
+    this.#words[Word.microseconds] = (unixSeconds - seconds) * 1e6
+    this.#wasm.setNow(seconds)
+  }
+
+  now(): number {
+    return this.#wasm.time() >>> 0
+  }
+
+  setConnection(number: number): void {
+    this.#words[Word.connection] = number
   }
 
   run(offset: number, length: number, resume: number, txStart = 0, one = false): Turn {
@@ -299,6 +344,8 @@ export class Engine implements EngineApi {
     const kind = words[Word.resumeKind]!
     turn.resume = kind === 0 ? 0 : kind * RESUME_KIND + words[Word.resumeValue]!
     turn.handle = 0
+    turn.refused = stop === Stop.close && words[Word.refused] !== 0
+    if (turn.refused) words[Word.refused] = 0
     if (stop === Stop.done || stop === Stop.full || stop === Stop.close) return turn
     turn.handle = words[Word.handle]!
     turn.requestOffset = words[Word.requestOffset]!
@@ -512,6 +559,63 @@ export class Engine implements EngineApi {
     return this.#wasm.flushPendingAt() >>> 0
   }
 
+  // --- logs, prefixes, verbosity
+
+  #control(name: keyof typeof CONTROL_WORDS): Uint32Array {
+    return new Uint32Array(this.arena.memory.buffer, controlWord(name), 1)
+  }
+
+  wantStreams(bits: number): void {
+    Atomics.or(this.#streams, 0, bits)
+  }
+
+  dropStreams(bits: number): void {
+    Atomics.and(this.#streams, 0, ~bits)
+  }
+
+  logged(): bigint {
+    return new BigUint64Array(this.arena.memory.buffer, controlWord('logNumber'), 1)[0]!
+  }
+
+  streams(): number {
+    return this.#streams[0]!
+  }
+
+  noteText(stream: number, text: string): void {
+    if ((this.streams() & stream) === 0) return
+    const bytes = Buffer.from(text).subarray(0, TEXT_MAX)
+    this.bytes.set(bytes, this.scratch.offset)
+    this.#wasm.noteText(stream, this.scratch.offset, bytes.length)
+  }
+
+  prefixes(): PrefixFigures[] {
+    const start = this.#layout.prefixes + PREFIX_BUCKETS * 4
+    const end = this.#wasm.lockPrefixes() >>> 0
+    const view = new DataView(this.arena.memory.buffer)
+    const found: PrefixFigures[] = []
+    for (let at = start; at < end; ) {
+      const length = view.getUint32(at + 4, true)
+      const text = this.bytes.slice(at + PREFIX_ENTRY, at + PREFIX_ENTRY + length)
+      const [get, hit, set, del] = [8, 16, 24, 32].map(figure => view.getBigUint64(at + figure, true))
+      found.push({ prefix: Buffer.from(text.buffer).toString('latin1'), get: get!, hit: hit!, set: set!, del: del! })
+      at += (PREFIX_ENTRY + length + 15) & ~7
+    }
+    this.#wasm.unlockPrefixes()
+    return found
+  }
+
+  clearPrefixes(): void {
+    this.#wasm.clearPrefixes()
+  }
+
+  verbosity(): number {
+    return this.#control('verbosity')[0]!
+  }
+
+  setVerbosity(level: number): void {
+    this.#control('verbosity')[0] = level
+  }
+
   // --- figures
 
   /** One counter of the engine's, of all threads. */
@@ -593,6 +697,7 @@ export class Engine implements EngineApi {
   }
 
   resetStats(): void {
+    this.clearPrefixes()
     const { buffer } = this.arena.memory
     this.pages.resetFigures()
     for (let thread = 0; thread <= this.arena.options.threads; thread++) {

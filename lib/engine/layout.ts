@@ -2,7 +2,7 @@
  * The arena's addresses, computed once from the options and written where lib/engine/assembly/layout.ts reads them.
  * Every number here has its counterpart there; knows nothing of items, keys or requests.
  *
- *   64 KiB | control block | locks | slab classes | thread areas | route slots | page table | hash table | slab pages
+ *   64 KiB | control block | locks | slab classes | thread areas | route slots | page table | prefixes | hash table | slab pages
  *
  * Nothing is zeroed that is not used yet: a page of memory costs something from the first item in it.
  */
@@ -42,6 +42,21 @@ const VERSION_TEXT_MAX = 64
 /** Words of the control block from here on are behind the version's text. */
 const MORE_WORDS = 40
 const PAGE_LIMIT_WORD = 131
+/** In the control block: the words about logs and prefixes (lib/engine/assembly/layout.ts). */
+const LOG_WORDS = CONTROL + 3072
+export const LOG_HEAD = 64
+/** From LOG_WORDS on. */
+export const CONTROL_WORDS = {
+  streams: 64,
+  logNumber: 128,
+  prefixDelimiter: 200,
+  clockShift: 256,
+  clockStopped: 260,
+  verbosity: 264,
+} as const
+export const controlWord = (name: keyof typeof CONTROL_WORDS): number => LOG_WORDS + CONTROL_WORDS[name]
+/** Prefixes with their figures; when it is full, new prefixes are not counted. */
+const PREFIX_BYTES = 4 << 20
 
 export interface Layout {
   /** The words of the control block that the engine reads, by number. */
@@ -59,6 +74,9 @@ export interface Layout {
   routes: number
   routeStride: number
   routePoints: number
+  /** Of one thread's log, behind its head: a power of two. */
+  logBytes: number
+  prefixes: number
   hash: number
   /** Of the table as it begins, and as far as it can grow. */
   buckets: number
@@ -75,6 +93,7 @@ export function fullOptions(options: EngineOptions): Required<EngineOptions> {
     ...{ itemSizeMax, growthFactor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flushEnabled: true },
     ...{ routePointsMax: 1 << 18, hashPower: 16, memoryReserveMb: memoryLimitMb },
     slabChunkMax: Math.max(SLAB_CHUNK_MAX_LEAST, Math.min(PAGE_SIZE / 2, Math.floor(itemSizeMax / 16) * 8)),
+    ...{ logBytes: 65536, debug: false, prefixDelimiter: ':' },
     ...options,
   }
 }
@@ -136,12 +155,14 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const threadAreas = classes + (CLASSES_MAX + 1) * CLASS_STRIDE
   const txBytes = align(slabChunkMax + AREA_SLACK, 4096)
   const scratchBytes = align(SCRATCH_BYTES + AREA_SLACK, 4096)
-  const threadStride = THREAD_HEAD + RX_BYTES + txBytes + scratchBytes
+  const logBytes = 2 ** Math.min(24, Math.max(12, Math.ceil(Math.log2(options.logBytes))))
+  const threadStride = align(THREAD_HEAD + RX_BYTES + txBytes + scratchBytes + LOG_HEAD + logBytes, 4096)
   const routes = threadAreas + threads * threadStride
   const routePoints = 64 + align(threads, 16) * 4
   const routeStride = align(routePoints + routePointsMax * 11, 64)
   const pageTable = align(routes + ROUTE_SLOTS * routeStride, 4096)
-  const hash = pageTable + (ADDRESSABLE / PAGE_SIZE) * 4
+  const prefixes = pageTable + (ADDRESSABLE / PAGE_SIZE) * 4
+  const hash = prefixes + PREFIX_BYTES
   const pages = hash + bucketsMax * 4
   // A class that has no page may take one beyond -m. Room to grow is taken as far as there is any.
   const pagesFit = Math.floor((ADDRESSABLE - 65536 - pages) / PAGE_SIZE)
@@ -151,7 +172,8 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
     const more = `run more nodes on this machine, for instance ${Math.ceil(memoryLimitMb / 2048)} with -m 2048`
     throw new Error(`-m ${memoryLimitMb} does not fit in one node, which can address 4 GiB in all: ${more}`)
   }
-  const switches = (options.evictions ? 1 : 0) | (options.cas ? 2 : 0) | (options.flushEnabled ? 4 : 0)
+  const switches =
+    (options.evictions ? 1 : 0) | (options.cas ? 2 : 0) | (options.flushEnabled ? 4 : 0) | (options.debug ? 8 : 0)
   const words = [
     ...[1, threads, STRIPES - 1, locks, classes, chunkSizes.length, threadAreas, threadStride],
     ...[RX_BYTES, txBytes, scratchBytes, routes, routeStride, ROUTE_SLOTS, routePointsMax, hash, bucketsMax],
@@ -159,7 +181,8 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   ]
   return {
     ...{ words, moreWords: [pageTable], pageLimit, pagesMax, chunkSizes, classes, threadAreas, threadStride },
-    ...{ txBytes, scratchBytes, routes, routeStride, routePoints, hash, buckets, bucketsMax, wasmPages: end / 65536 },
+    ...{ txBytes, scratchBytes, routes, routeStride, routePoints, logBytes, prefixes },
+    ...{ hash, buckets, bucketsMax, wasmPages: end / 65536 },
   }
 }
 
@@ -173,17 +196,20 @@ export function initialise(memory: WebAssembly.Memory, options: Required<EngineO
     for (let thread = 0; thread <= options.threads; thread++) {
       const area = layout.threadAreas + thread * layout.threadStride
       bytes.fill(0, area, area + THREAD_HEAD)
+      bytes.fill(0, threadArea(layout, thread).log, threadArea(layout, thread).log + LOG_HEAD)
     }
     for (let slot = 0; slot < ROUTE_SLOTS; slot++) {
       const start = layout.routes + slot * layout.routeStride
       bytes.fill(0, start, start + layout.routePoints)
     }
-    bytes.fill(0, layout.hash, layout.hash + Math.max(layout.buckets, bucketsUsed) * 4)
+    bytes.fill(0, layout.prefixes, layout.hash + Math.max(layout.buckets, bucketsUsed) * 4)
   }
   const control = new Uint32Array(memory.buffer, CONTROL, CONTROL_BYTES / 4)
   control.set(layout.words)
   control.set(layout.moreWords, MORE_WORDS)
   control[PAGE_LIMIT_WORD] = layout.pageLimit
+  new Uint32Array(memory.buffer, LOG_WORDS, 2).set([layout.logBytes, layout.prefixes])
+  new Uint32Array(memory.buffer, controlWord('prefixDelimiter'), 1)[0] = options.prefixDelimiter.charCodeAt(0)
   bytes.set(Buffer.from(options.versionText, 'latin1'), CONTROL + 96)
   new Uint32Array(memory.buffer, CONTROL + BUCKETS, 2).fill(layout.buckets)
   initialiseLru(memory)
@@ -197,5 +223,6 @@ export function initialise(memory: WebAssembly.Memory, options: Required<EngineO
 export function threadArea(layout: Layout, thread: number) {
   const base = layout.threadAreas + thread * layout.threadStride
   const rx = base + THREAD_HEAD
-  return { base, rx, tx: rx + RX_BYTES, scratch: rx + RX_BYTES + layout.txBytes }
+  const tx = rx + RX_BYTES
+  return { base, rx, tx, scratch: tx + layout.txBytes, log: tx + 2 * layout.txBytes }
 }

@@ -8,6 +8,7 @@
  */
 import type { Connection, ConnectionHandler } from '../transport/loop.js'
 import { type Credentials, isKnown } from './auth-file.js'
+import type { CloseReason, ConnState } from './conn-events.js'
 import { InputBuffer } from './input-buffer.js'
 
 export interface GateOptions {
@@ -17,7 +18,9 @@ export interface GateOptions {
   count(name: 'auth_cmds' | 'auth_errors', by: number): void
   /** Who takes over, with the bytes that came behind. */
   onKnown(rest: Uint8Array): void
-  onGone(): void
+  onGone(reason: CloseReason): void
+  /** Loop time, ms. */
+  now(): number
   /** The plane's idle clock. */
   tick(): number
 }
@@ -47,17 +50,29 @@ export class AuthGate implements ConnectionHandler {
   /** The server stops, or the client sent what memcached closes on. */
   #closing = false
   #seenAt: number
+  #reason: CloseReason = 'normal'
+  readonly activeAt: number
 
   constructor(options: GateOptions) {
     this.#options = options
     this.#seenAt = options.tick()
+    this.activeAt = options.now()
   }
 
   get idleTicks(): number {
     return this.#options.tick() - this.#seenAt
   }
 
+  get connection(): Connection {
+    return this.#options.connection
+  }
+
+  get state(): ConnState {
+    return this.#valueLength > 0 ? 'conn_nread' : 'conn_read'
+  }
+
   kick(): void {
+    this.#reason = 'idle_timeout'
     this.#options.connection.close()
   }
 
@@ -100,7 +115,7 @@ export class AuthGate implements ConnectionHandler {
 
   onClose(): void {
     this.#kept.clear()
-    this.#options.onGone()
+    this.#options.onGone(this.#reason)
   }
 
   /** One line or one value. False: more input is needed. */

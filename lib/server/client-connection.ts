@@ -17,6 +17,7 @@
 import { Stop, type Turn } from '../engine/contract.js'
 import { requestOf } from '../engine/pieces.js'
 import type { Connection, ConnectionHandler, Timer } from '../transport/loop.js'
+import { type CloseReason, type ConnState, numberOf } from './conn-events.js'
 import type { DataPlane } from './data-plane.js'
 import { InputBuffer } from './input-buffer.js'
 import { type ReplyStream, type Request, shapeOf } from './request.js'
@@ -48,7 +49,7 @@ const EMPTY = Buffer.alloc(0)
 export class ClientConnection implements ConnectionHandler {
   readonly #plane: DataPlane
   readonly #connection: Connection
-  readonly #onGone: () => void
+  readonly #onGone: (reason: CloseReason) => void
   readonly #takesParts: boolean
   readonly #kept = new InputBuffer()
   /** What is kept is the start of a line: wait for more of it. */
@@ -75,14 +76,33 @@ export class ClientConnection implements ConnectionHandler {
   #wakePending = false
   #turnTimer: Timer | null = null
   #seenAt: number
+  /** Loop time of the last event of the client, ms. */
+  activeAt: number
+  #reason: CloseReason = 'normal'
+  /** Takes the connection over once all answers are out. */
+  #successor: (() => void) | null = null
+  readonly #number: number
 
   /** `takesParts`: an answer without end may be sent as the client takes it. */
-  constructor(plane: DataPlane, connection: Connection, onGone: () => void, takesParts = true) {
+  constructor(plane: DataPlane, connection: Connection, onGone: (reason: CloseReason) => void, takesParts = true) {
     this.#takesParts = takesParts
     this.#plane = plane
     this.#connection = connection
     this.#onGone = onGone
     this.#seenAt = plane.idleTick
+    this.#number = numberOf(connection)
+    this.activeAt = plane.loop.now()
+  }
+
+  get connection(): Connection {
+    return this.#connection
+  }
+
+  get state(): ConnState {
+    if (this.#closing || this.#ended) return 'conn_closing'
+    if (this.#out.length > 0) return 'conn_mwrite'
+    if (this.#pending.length > 0) return 'conn_io_queue'
+    return this.#filling || this.#collecting ? 'conn_nread' : 'conn_read'
   }
 
   /** Idle ticks of the plane since the client sent or took something; 0 while it waits for an answer of ours. */
@@ -98,7 +118,8 @@ export class ClientConnection implements ConnectionHandler {
 
   onReadable(): void {
     this.#seenAt = this.#plane.idleTick
-    this.#plane.newTurn()
+    this.activeAt = this.#plane.loop.now()
+    this.#plane.newTurn(this.#number)
     this.#drive(this.#plane.readsPerEvent)
   }
 
@@ -119,22 +140,25 @@ export class ClientConnection implements ConnectionHandler {
     if (out.length > 0) return
     this.#sendPieces()
     if (this.#sending) return
-    this.#plane.newTurn()
+    this.#plane.newTurn(this.#number)
     this.#drive(0)
   }
 
   /** The server stops: what came is answered, then the connection is closed. */
   shut(): void {
     this.#ended = true
+    this.#reason = 'shutdown'
     this.#drive(0)
   }
 
   /** It was idle for too long. */
   kick(): void {
+    this.#reason = 'idle_timeout'
     this.#connection.close()
   }
 
   onClose(): void {
+    if (this.#reason === 'normal' && !this.#closing && !this.#ended) this.#reason = 'error'
     this.#closing = true
     if (this.#turnTimer) this.#plane.loop.clearTimer(this.#turnTimer)
     this.#turnTimer = null
@@ -153,7 +177,7 @@ export class ClientConnection implements ConnectionHandler {
     }
     this.#kept.clear()
     this.#out = []
-    this.#onGone()
+    this.#onGone(this.#reason)
   }
 
   // --- the one place where things move
@@ -180,6 +204,10 @@ export class ClientConnection implements ConnectionHandler {
     }
     this.#driving = false
     if (this.#connection.closed) return
+    if (this.#successor && this.#pending.length === 0 && !this.#stuck) {
+      this.#successor()
+      return
+    }
     const moreToDo = this.#turnTimer !== null && !this.#closing
     if ((this.#closing || (this.#ended && !moreToDo)) && !this.#stuck && this.#pending.length === 0) {
       this.#connection.close()
@@ -198,7 +226,7 @@ export class ClientConnection implements ConnectionHandler {
     this.#wakePending = true
     this.#plane.loop.soon(() => {
       this.#wakePending = false
-      this.#plane.newTurn()
+      this.#plane.newTurn(this.#number)
       this.#drive(0)
     })
   }
@@ -207,7 +235,7 @@ export class ClientConnection implements ConnectionHandler {
     if (this.#turnTimer) return
     this.#turnTimer = this.#plane.loop.setTimer(0, () => {
       this.#turnTimer = null
-      this.#plane.newTurn()
+      this.#plane.newTurn(this.#number)
       this.#drive(0)
     })
   }
@@ -215,7 +243,7 @@ export class ClientConnection implements ConnectionHandler {
   // --- input
 
   #mayRead(): boolean {
-    if (this.#closing || this.#ended || this.#stuck) return false
+    if (this.#closing || this.#ended || this.#successor || this.#stuck) return false
     return this.#pending.length === 0 || (this.#canPipeline() && this.#kept.length < AHEAD_BYTES_MAX)
   }
 
@@ -252,7 +280,7 @@ export class ClientConnection implements ConnectionHandler {
     const after = this.#kept.length
     // A line that grows is not looked at again and again: only when it may have ended, or is too long for most commands.
     if (bytes.includes(LF) || (before <= LINE_MAX && after > LINE_MAX)) this.#incomplete = false
-    if (after > KEPT_BYTES_MAX && this.#incomplete) this.#closing = true
+    if (after > KEPT_BYTES_MAX && this.#incomplete) this.#closeRefused()
     return true
   }
 
@@ -266,7 +294,7 @@ export class ClientConnection implements ConnectionHandler {
   /** One step with what was kept. False: it must wait, for the socket, for an answer or for more input. */
   #workOnKept(): boolean {
     const kept = this.#kept
-    if (this.#closing || this.#stuck || kept.length === 0) return false
+    if (this.#closing || this.#successor || this.#stuck || kept.length === 0) return false
     if (this.#filling) {
       const part = kept.bytes.subarray(0, this.#filling.left)
       this.#plane.engine.bytes.set(part, this.#filling.offset)
@@ -293,7 +321,7 @@ export class ClientConnection implements ConnectionHandler {
     this.#run(area.offset, length, true)
     if (!this.#incomplete || length === kept.length) return
     // There is more of it than fitted; a line that fills the whole area can never be run.
-    if (this.#kept.length === kept.length) this.#closing = true
+    if (this.#kept.length === kept.length) this.#closeRefused()
     this.#incomplete = false
   }
 
@@ -313,7 +341,7 @@ export class ClientConnection implements ConnectionHandler {
     } else if (stop === Stop.pieces) {
       this.#sending = { handle: turn.handle, chunk: 0, offset: 0, left: 0 }
       this.#sendPieces()
-    } else if (stop === Stop.close) this.#closing = true
+    } else if (stop === Stop.close) this.#close(turn)
     else if (stop === Stop.done) this.#incomplete = consumed < length
     else if (stop !== Stop.full && length - consumed < requestLength) {
       const bytes = Buffer.allocUnsafe(requestLength)
@@ -330,6 +358,17 @@ export class ClientConnection implements ConnectionHandler {
     if (request) this.#dispatch(turn, request)
   }
 
+  /** quit, or what memcached closes on. */
+  #close({ refused }: Turn): void {
+    this.#closing = true
+    if (refused) this.#reason = 'error'
+  }
+
+  #closeRefused(): void {
+    this.#closing = true
+    this.#reason = 'error'
+  }
+
   #filled(count: number): void {
     const filling = this.#filling!
     filling.offset += count
@@ -340,7 +379,7 @@ export class ClientConnection implements ConnectionHandler {
     this.#resume = turn.resume
     this.#sendTx(turn)
     if (turn.stop === Stop.value) this.#filling = { ...filling, offset: turn.fillOffset, left: turn.fillLength }
-    else if (turn.stop === Stop.close) this.#closing = true
+    else if (turn.stop === Stop.close) this.#close(turn)
     else if (turn.stop !== Stop.done) {
       this.#dispatch(turn, this.#newRequest(requestOf(this.#plane.engine, turn)))
     }
@@ -368,6 +407,8 @@ export class ClientConnection implements ConnectionHandler {
       dropped: false,
       cancel: null,
       reply: null,
+      connection: this.#number,
+      ...(this.#takesParts ? { becomeWatcher: (watcher: number) => this.#handOver(watcher) } : {}),
       stream: null,
       answer: reply => {
         request.reply = reply
@@ -383,6 +424,11 @@ export class ClientConnection implements ConnectionHandler {
       }
     }
     return request
+  }
+
+  /** As soon as the answers are out. */
+  #handOver(watcher: number): void {
+    this.#successor = () => this.#plane.startWatching(this, watcher)
   }
 
   #dispatch(turn: Turn, request: Pending): void {

@@ -11,13 +11,26 @@
  *                                                  | slow ----> stats, config, flush_all
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
+import { STREAMS } from '../engine/log-reader.js'
 import { copyPieces } from '../engine/pieces.js'
 import { configReply, type TierConfig, tierConfigText } from '../protocol/index.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
+import type { TlsSettings } from '../transport/tls.js'
+import { AdminCommands } from './admin-commands.js'
 import type { Credentials } from './auth-file.js'
 import { AuthGate } from './auth-gate.js'
 import { ClientConnection } from './client-connection.js'
+import {
+  addrText,
+  type CloseReason,
+  type Conn,
+  type ConnState,
+  connClose,
+  connNew,
+  isUnix,
+  numberOf,
+} from './conn-events.js'
 import { Forwarder } from './forwarder.js'
 import { cachedump, crawlerCommand, type LruHost, type LruReply, lruCommand, sizes } from './lru-commands.js'
 import { multiGet } from './multi-get.js'
@@ -28,6 +41,7 @@ import { isNoreply, type Request, serverError, tokensOf } from './request.js'
 import { memlimitCommand, slabsCommand } from './slabs-command.js'
 import { clusterConfig, clusterConfigValue, type Facts, statsReply } from './stats-command.js'
 import { TierCommands } from './tier-commands.js'
+import { WatchConnection } from './watch-connection.js'
 
 export interface DataPlaneOptions {
   /** Where clients connect. */
@@ -49,8 +63,10 @@ export interface DataPlaneOptions {
   /** Longest wait for a key's previous node, or for a link, in ms. Lower fails sooner when a node is stuck. */
   takeTimeoutMs?: number
   facts?: Partial<Facts>
-  /** -X turns dumps off. */
+  /** -W and -X turn them off, -A turns it on. */
+  watch?: boolean
   dumps?: boolean
+  shutdown?: boolean
   /** -o track_sizes */
   tracksSizes?: boolean
 }
@@ -80,6 +96,10 @@ const HEARD_AGAIN_MS = 1000
 /** What the plane asks of a client's connection, whoever handles it. */
 interface Client {
   readonly idleTicks: number
+  readonly connection: Connection
+  readonly state: ConnState
+  /** Loop time of its last event, ms. */
+  readonly activeAt: number
   shut(): void
   kick(): void
 }
@@ -92,10 +112,15 @@ export class DataPlane {
   readonly #forwarder: Forwarder
   readonly #parking: Parking
   readonly #peers: PeerConnections
+  readonly #admin: AdminCommands
   readonly #tier: TierCommands
+  readonly #watchers = new Map<number, WatchConnection>()
   readonly #listeners: Listener[] = []
   readonly #clients = new Set<Client>()
+  readonly #places: { number: number; place: ListenOptions; port: number }[] = []
   readonly #startedAt: number
+  /** Unix seconds; when the certificates were read last. */
+  #certificatesAt: number
   readonly #lru: LruHost
   #nodes: PeerNode[] = []
   /** What clients are told of the newest ring; null outside a tier. */
@@ -124,6 +149,7 @@ export class DataPlane {
     this.#port = port
     this.#options = options
     this.#startedAt = loop.wallClock()
+    this.#certificatesAt = this.#startedAt
     this.#credentials = options.credentials ?? null
     this.#connections = options.connections ?? new Int32Array(1)
     const share = (options.reqsPerEvent ?? REQS_PER_EVENT) / REQS_PER_EVENT
@@ -144,7 +170,8 @@ export class DataPlane {
       execute: request => this.execute(request),
     })
     this.#peers = new PeerConnections(this, this.#parking)
-    const { dumps = true, tracksSizes = false } = options
+    const { watch = true, dumps = true, shutdown = false, tracksSizes = false } = options
+    this.#admin = new AdminCommands({ engine, port, watch, dumps, shutdown, conns: asker => this.#conns(asker) })
     this.#lru = {
       ...{ engine, dumps, tracksSizes, now: () => loop.wallClock() },
       crawl: classes => port.post({ type: 'crawl', classes }),
@@ -185,6 +212,8 @@ export class DataPlane {
         listener => {
           const { port, fd } = keep(listener)
           clients[i] = { port, fd }
+          // Threads that join a place are no listeners of their own for whoever looks from outside.
+          if (!place.joins && place.fd === undefined) this.#places.push({ number: fd ?? 0, place, port })
           done()
         },
         failed,
@@ -204,8 +233,9 @@ export class DataPlane {
   }
 
   /** Each turn of a connection begins with it: the engine's time is the loop's. */
-  newTurn(): void {
+  newTurn(connection = 0): void {
     this.engine.setTime(this.loop.wallClock())
+    this.engine.setConnection(connection)
   }
 
   // --- requests
@@ -214,7 +244,7 @@ export class DataPlane {
   execute(request: Request): void {
     const { engine } = this
     const { bytes } = request
-    this.newTurn()
+    this.newTurn(request.connection)
     // Of a request that is larger than scratch, which only a value can make it, the rest goes straight into its item.
     const here = Math.min(bytes.length, engine.scratch.length)
     engine.bytes.set(here === bytes.length ? bytes : bytes.subarray(0, here), engine.scratch.offset)
@@ -364,6 +394,7 @@ export class DataPlane {
 
   #slow(request: Request): void {
     const words = tokensOf(request.bytes).map(token => token.toString('latin1'))
+    if (this.#admin.run(request, words)) return
     if (words[0] === 'lru') this.#lruCommand(request, words)
     else if (words[0] === 'lru_crawler') {
       this.#answer(request, crawlerCommand(words, this.#lru, request.pipelined === true))
@@ -409,10 +440,15 @@ export class DataPlane {
   #stats(words: readonly string[]): Buffer {
     const facts: Facts = {
       startedAt: this.#startedAt,
-      now: this.loop.wallClock(),
+      // The engine's seconds: a test may have moved them.
+      now: this.engine.now(),
       maxConnections: this.#options.maxConnections ?? 1024,
       threads: 1,
       version: 'continuum',
+      loop: this.loop.kind,
+      certificatesAt: this.#certificatesAt,
+      server: null,
+      udpPort: 0,
       port: this.#clientPort,
       backlog: this.#options.listen[0]?.backlog ?? 1024,
       dumps: this.#lru.dumps,
@@ -425,15 +461,23 @@ export class DataPlane {
   // --- control plane
 
   #onMessage(message: ToData): void {
-    if (message.type === 'granted') this.#parking.granted(message.ticket)
+    if (this.#admin.onMessage(message)) return
+    if (message.type === 'lines') this.#watchers.get(message.watcher)?.show(message.lines)
+    else if (message.type === 'granted') this.#parking.granted(message.ticket)
     else if (message.type === 'refused') {
       if (!this.#tier.refused(message.ticket, message.reason)) this.#parking.refused(message.ticket, message.reason)
     } else if (message.type === 'done') this.#tier.done(message.ticket)
     else if (message.type === 'gathered') this.#tier.done(message.ticket, message.nodes)
     else if (message.type === 'route') this.#onRoute(message.self, message.nodes, message.ring ?? null)
     else if (message.type === 'credentials') this.#credentials = message.credentials
-    else if (message.type === 'certificates') for (const listener of this.#listeners) listener.renew?.(message.tls)
+    else if (message.type === 'certificates') this.#renew(message.tls, message.gathering)
     else if (message.type === 'stop') this.stop()
+  }
+
+  #renew(tls: TlsSettings, gathering: number): void {
+    for (const listener of this.#listeners) listener.renew?.(tls)
+    this.#certificatesAt = this.loop.wallClock()
+    this.#port.post({ type: 'here', gathering, conns: [] })
   }
 
   #onRoute(self: number, nodes: PeerNode[], ring: TierConfig | null): void {
@@ -457,13 +501,35 @@ export class DataPlane {
       return refuse(connection)
     }
     this.engine.count('curr_connections', 1)
+    this.#tell(connection, () => connNew(connection), 'new client connection')
     return this.#credentials ? this.#gate(connection) : this.#enter(connection)
   }
 
   #enter(connection: Connection): ClientConnection {
-    const client = new ClientConnection(this, connection, () => this.#clientGone(client))
+    const client = new ClientConnection(this, connection, reason => this.#clientGone(client, reason))
     this.#clients.add(client)
     return client
+  }
+
+  /** The client's connection shows lines from now on. */
+  startWatching(client: ClientConnection, watcher: number): void {
+    const { connection } = client
+    const watching = new WatchConnection({
+      connection,
+      onSent: bytes => this.#port.post({ type: 'sent', watcher, bytes }),
+      onGone: reason => {
+        this.#watchers.delete(watcher)
+        this.#port.post({ type: 'unwatch', watcher })
+        this.#clientGone(watching, reason)
+      },
+    })
+    watching.activeAt = client.activeAt
+    this.#clients.delete(client)
+    this.#clients.add(watching)
+    this.#watchers.set(watcher, watching)
+    connection.handler = watching
+    connection.resumeReading()
+    if (this.#stopping) watching.shut()
   }
 
   /** A datagram takes no place of a connection; when too many are under way, it is lost like any other. */
@@ -484,7 +550,8 @@ export class DataPlane {
       credentials: () => this.#credentials ?? [],
       count: (name, by) => this.engine.count(name, by),
       tick: () => this.idleTick,
-      onGone: () => this.#clientGone(gate),
+      now: () => this.loop.now(),
+      onGone: reason => this.#clientGone(gate, reason),
       onKnown: rest => {
         this.#clients.delete(gate)
         const client = this.#enter(connection)
@@ -520,7 +587,49 @@ export class DataPlane {
     else this.#grace = this.loop.setTimer(STOP_GRACE_MS, () => this.#stopped())
   }
 
-  #clientGone(client: Client): void {
+  /** For watchers, and for the log at -vv. */
+  #tell(connection: Connection, line: () => string, words: string): void {
+    if (this.engine.streams() & STREAMS.connevents) {
+      this.newTurn(numberOf(connection))
+      this.engine.noteText(STREAMS.connevents, line())
+    }
+    if (this.engine.verbosity() < 2) return
+    this.#port.post({ type: 'say', level: 2, sentence: `<${numberOf(connection)} ${words}` })
+  }
+
+  /** As `stats conns` shows them. */
+  #conns(asker: number | undefined): Conn[] {
+    const now = this.loop.now()
+    const conns: Conn[] = this.#places.map(({ number, place, port }) => ({
+      number,
+      addr:
+        place.path !== undefined
+          ? `unix:${place.path}`
+          : addrText({ host: place.host, port }, place.udp ? 'udp' : 'tcp'),
+      listenAddr: null,
+      state: place.udp ? 'conn_read' : 'conn_listening',
+      idleSec: Math.max(0, Math.floor(this.loop.wallClock() - this.#startedAt)),
+      isUdp: place.udp === true,
+    }))
+    for (const { connection, state, activeAt } of this.#clients) {
+      const { remote, local } = connection
+      const number = numberOf(connection)
+      const path = this.#options.listen.find(place => place.path !== undefined)?.path
+      conns.push({
+        number,
+        addr: isUnix(remote) ? 'unix:' : addrText(remote, 'tcp'),
+        listenAddr: isUnix(remote) ? `unix:${path}` : addrText(local, 'tcp'),
+        state: number === asker ? 'conn_parse_cmd' : state,
+        idleSec: Math.max(0, Math.floor((now - activeAt) / 1000)),
+        isUdp: false,
+      })
+    }
+    return conns
+  }
+
+  #clientGone(client: Client, reason: CloseReason): void {
+    const { connection } = client
+    this.#tell(connection, () => connClose(connection, reason), 'connection closed')
     Atomics.sub(this.#connections, 0, 1)
     this.engine.count('curr_connections', -1)
     this.#gone(client)

@@ -19,6 +19,8 @@ const NO_PROXY = refused('there is no proxy: a node of weight 0 routes (see --we
 const WORDS: Readonly<Record<string, Word>> = {
   maxconns_fast: SWITCH,
   idle_timeout: WORKS,
+  watcher_logbuf_size: WORKS,
+  worker_logbuf_size: WORKS,
   ssl_chain_cert: WORKS,
   ssl_key: WORKS,
   ssl_verify_mode: WORKS,
@@ -53,8 +55,6 @@ const WORDS: Readonly<Record<string, Word>> = {
   slab_chunk_max: WORKS,
   read_buf_mem_limit: IDLE,
   resp_obj_mem_limit: IDLE,
-  watcher_logbuf_size: IDLE,
-  worker_logbuf_size: IDLE,
   inline_ascii_resp: IDLE,
   no_inline_ascii_resp: IDLE,
   modern: IDLE,

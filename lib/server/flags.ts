@@ -26,11 +26,24 @@ export interface ServerOptions {
   evictions: boolean
   cas: boolean
   flush: boolean
-  /** -X turns it off: commands that show keys. */
+  /** -A: the shutdown command ends the process. */
+  shutdown: boolean
+  /** -X turns off what shows keys: dumps, and figures by prefix. */
   dumps: boolean
+  /** -W turns it off. */
+  watch: boolean
+  /** -D, which also begins to count by prefix; null: a colon, and nothing is counted until somebody says so. */
+  prefixDelimiter: string | null
+  /** Bytes of lines that wait for one watcher, and of entries that one thread has not handed out. */
+  watcherLogBytes: number
+  workerLogBytes: number
+  /** debugtime is a command. */
+  debugCommands: boolean
   lru: LruFlags
   reqsPerEvent: number
   backlog: number
+  /** -B, as memcached names it. */
+  protocol: 'ascii' | 'auto-negotiate'
   verbosity: number
   loop: 'auto' | 'net' | 'epoll'
   /** 0: nobody is too idle. */
@@ -71,7 +84,12 @@ const ITEM_SIZE_MIN = KILO
 const ITEM_SIZE_MAX = 1024 * MEGA
 
 export const FLAGS: readonly Flag[] = [
-  { short: 'p', long: 'port', argument: 'num', help: 'TCP port to listen on, 0 for any free one (default: 11211)' },
+  {
+    short: 'p',
+    long: 'port',
+    argument: 'num',
+    help: 'TCP port to listen on, -1 for any free one, 0 for none beside -s or -U (default: 11211)',
+  },
   {
     short: 'l',
     long: 'listen',
@@ -116,14 +134,19 @@ export const FLAGS: readonly Flag[] = [
     help: 'unix socket to listen on; no TCP then, unless -p is given too',
   },
   { short: 'a', long: 'unix-mask', argument: 'mask', help: 'permissions of the unix socket, octal (default: 0700)' },
-  { short: 'A', long: 'enable-shutdown', refused: 'the shutdown command is not supported yet' },
+  { short: 'A', long: 'enable-shutdown', help: 'take the shutdown command' },
   { short: 'd', long: 'daemon', help: 'run in the background; the command ends when the node is ready' },
   { short: 'u', long: 'user', argument: 'name', help: 'become this user once the ports are open (when run as root)' },
   { short: 'P', long: 'pidfile', argument: 'file', help: 'write the process id to this file' },
   { short: 'r', long: 'enable-coredumps', refused: 'set the core limit with ulimit before the start' },
   { short: 'k', long: 'lock-memory', refused: 'memory is not locked' },
   { short: 'L', long: 'enable-largepages', refused: 'large pages are not supported' },
-  { short: 'D', long: 'stat-prefix', argument: 'char', refused: 'statistics by prefix are not supported yet' },
+  {
+    short: 'D',
+    long: 'stat-prefix',
+    argument: 'char',
+    help: 'count by what stands before this character in a key, for stats detail (default: ":", and not counted)',
+  },
   { short: 'S', long: 'enable-sasl', refused: 'SASL belongs to the binary protocol, which is not spoken' },
   {
     short: 'Y',
@@ -131,8 +154,12 @@ export const FLAGS: readonly Flag[] = [
     argument: 'file',
     help: 'clients authenticate first, by user:password lines of this file; SIGHUP reads it again',
   },
-  { short: 'X', long: 'disable-dumping', help: 'turn the commands off that show keys: metadump, mgdump, cachedump' },
-  { short: 'W', long: 'disable-watch', refused: 'there is no watch command yet to turn off' },
+  {
+    short: 'X',
+    long: 'disable-dumping',
+    help: 'turn the commands off that show keys: stats detail, metadump, mgdump, cachedump',
+  },
+  { short: 'W', long: 'disable-watch', help: 'turn the watch command off' },
   { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
   {
     short: 'Z',
@@ -141,6 +168,7 @@ export const FLAGS: readonly Flag[] = [
   },
   { short: 'N', long: 'napi-ids', argument: 'num', refused: 'NAPI ids are not supported' },
   { short: 'i', long: 'license', refused: 'the licence is in the file LICENSE' },
+  { long: 'debug-commands' },
   { long: 'loop', argument: 'kind', help: 'event loop: auto, net or epoll (default: auto)' },
 ]
 
@@ -169,7 +197,7 @@ function serverOptions(values: FlagValues): ServerOptions {
   const memoryLimitMb = memoryLimit(values['memory-limit'])
   const places = listenPlaces({
     listen: texts(values.listen),
-    port: values.port === undefined ? null : portNumber(values.port),
+    port: values.port === undefined ? null : String(values.port) === '0' ? 'off' : portNumber(values.port),
     udpPort: udpPort(values),
     unixSocket: text(values['unix-socket']),
     unixMask: text(values['unix-mask']),
@@ -200,9 +228,16 @@ function serverOptions(values: FlagValues): ServerOptions {
     evictions: !values['disable-evictions'],
     cas: !values['disable-cas'],
     flush: !values['disable-flush-all'],
+    shutdown: values['enable-shutdown'] === true,
     dumps: !values['disable-dumping'],
+    watch: !values['disable-watch'],
+    prefixDelimiter: prefixDelimiter(values['stat-prefix']),
+    watcherLogBytes: logBytes('watcher_logbuf_size', 256, extended.values),
+    workerLogBytes: logBytes('worker_logbuf_size', 64, extended.values),
+    debugCommands: values['debug-commands'] === true,
     lru,
     reqsPerEvent: whole(values, 'max-reqs-per-event', 20, 1, 1_000_000),
+    protocol: values.protocol === 'ascii' ? 'ascii' : 'auto-negotiate',
     backlog: whole(values, 'listen-backlog', 1024, 1, 65_535),
     verbosity: typeof values.verbose === 'number' ? values.verbose : 0,
     loop: loopKind(values.loop),
@@ -288,7 +323,7 @@ function growthFactor(value: FlagValues[string]): number {
   return factor
 }
 
-/** memcached's tests ask with -1 for any free port; 0 means the same here, where it turns TCP off in memcached: -s does that. */
+/** memcached's tests ask with -1 for any free port. */
 function portNumber(value: FlagValues[string]): number {
   if (value === '-1') return 0
   return whole({ port: value }, 'port', 11_211, 0, 65_535)
@@ -308,6 +343,23 @@ function idleTimeout(value: string | undefined): number {
   if (value === undefined) return 0
   if (!/^\d{1,9}$/.test(value)) throw new BadFlag(`-o idle_timeout=${value}: must be a whole number of seconds`)
   return Number(value)
+}
+
+function prefixDelimiter(value: FlagValues[string]): string | null {
+  if (value === undefined) return null
+  // memcached takes the first character of what it gets.
+  if (!/^[!-~]/.test(String(value))) throw new BadFlag(`-D ${String(value)}: give one visible character`)
+  return String(value).charAt(0)
+}
+
+/** Given in KiB, as in memcached. */
+function logBytes(name: string, otherwise: number, values: ReadonlyMap<string, string>): number {
+  const text = values.get(name) ?? String(otherwise)
+  const kilobytes = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN
+  if (!(kilobytes >= 1 && kilobytes <= 16_384)) {
+    throw new BadFlag(`-o ${name}=${text}: must be a number of kilobytes from 1 to 16384`)
+  }
+  return kilobytes * KILO
 }
 
 function loopKind(value: FlagValues[string]): ServerOptions['loop'] {

@@ -19,8 +19,8 @@ export interface UnixPlace {
 
 export interface ListenFlags {
   listen: readonly string[]
-  /** Null: not given. */
-  port: number | null
+  /** Null: not given. Off: 0 was given, which is any free port when there is no other way in. */
+  port: number | 'off' | null
   /** Null: no datagrams. Without a TCP port it is that one too, as in memcached. */
   udpPort: number | null
   unixSocket: string | undefined
@@ -47,14 +47,16 @@ export function listenPlaces(flags: ListenFlags): Places | string {
   const tcp: ListenPlace[] = []
   const udp: ListenPlace[] = []
   for (const text of texts) {
-    const place = listenPlace(text, flags.port ?? flags.udpPort ?? PORT)
+    const place = listenPlace(text, flags.port === 'off' ? 0 : (flags.port ?? flags.udpPort ?? PORT))
     if (!place) return `-l ${text}: must be an address, host or host:port`
     tcp.push(place)
     // A port of its own is that of both, as in memcached.
     if (flags.udpPort !== null) udp.push(listenPlace(text, flags.udpPort) as ListenPlace)
   }
-  // As memcached does: a unix socket is instead of TCP, unless a port was asked for.
-  return { tcp: unix && flags.port === null ? [] : tcp, udp, unix }
+  // As memcached does: a unix socket is instead of TCP, unless a port was asked for; and port 0 is none, where there is
+  // another way in.
+  const isOff = flags.port === 'off' && (unix !== null || udp.length > 0)
+  return { tcp: isOff || (unix && flags.port === null) ? [] : tcp, udp, unix }
 }
 
 const PLAIN = 'notls:'

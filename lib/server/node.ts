@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Arena } from '../engine/contract.js'
 import { createArena, Engine } from '../engine/engine.js'
+import { LogReader, PREFIXES } from '../engine/log-reader.js'
 import { EmbeddedClient } from '../tier/embedded-client.js'
 import { Membership } from '../tier/membership.js'
 import { NodeFile } from '../tier/node-file.js'
@@ -30,9 +31,11 @@ import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
 import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { ProcessCommands } from './process-commands.js'
 import { type Facts, statsReply } from './stats-command.js'
-import { readTlsFiles } from './tls-files.js'
+import { readTlsFiles, type TlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
+import { Watchers } from './watchers.js'
 import type { WorkerData } from './worker.js'
 
 export interface NodeTierOptions {
@@ -51,6 +54,8 @@ export interface NodeTierOptions {
 
 /** The part of a logger that is used here. */
 export interface NodeLog {
+  /** At -vv. */
+  debug(sentence: string): unknown
   info(sentence: string): void
   warn(sentence: string): void
 }
@@ -83,6 +88,8 @@ export interface RunningNode {
   why: string
   /** Reads again what may have changed on the disk: users, certificates. What cannot be read stays as it was. */
   reload(): void
+  /** 0 to 3: -v, or what the verbosity command said last. */
+  verbosity(): number
   stop(): Promise<void>
   /** Something after which the node cannot go on; at most once. */
   onFatal(callback: (sentence: string) => void): void
@@ -121,6 +128,10 @@ class NodeProcess {
   #maintainer: Maintainer | null = null
   #pageMover: PageMover | null = null
   #membership: Membership | null = null
+  #commands: ProcessCommands | null = null
+  #loop: 'net' | 'epoll' = 'net'
+  #udpPort = 0
+  #watchers: Watchers | null = null
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
   #unix: { path: string; identity: number } | null = null
@@ -133,6 +144,7 @@ class NodeProcess {
     const { server, tier, log } = this.#options
     const choice = chooseLoop(server.tls ? 'net' : server.loop)
     if (!choice.ok) throw new Error(choice.sentence)
+    this.#loop = choice.kind
     const arena = createArena({
       memoryLimitMb: server.memoryLimitMb,
       memoryReserveMb: Math.max(MEMORY_GROWS_TO * server.memoryLimitMb, MEMORY_GROWS_TO_MB),
@@ -144,11 +156,17 @@ class NodeProcess {
       evictions: server.evictions,
       cas: server.cas,
       flushEnabled: server.flush,
+      logBytes: server.workerLogBytes,
+      debug: server.debugCommands,
+      ...(server.prefixDelimiter === null ? {} : { prefixDelimiter: server.prefixDelimiter }),
       hashPower: server.lru.hashPower,
       versionText: VERSION_TEXT,
     })
     const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
+    engine.setVerbosity(Math.min(3, server.verbosity))
+    if (server.prefixDelimiter !== null) engine.wantStreams(PREFIXES)
+    this.#commands = this.#processCommands(engine)
     engine.housekeeping.tune(server.lru.settings)
     engine.pages.setAutomove(server.slabs.automove)
     const loop = createNetLoop({ memory: new Uint8Array(0) })
@@ -175,6 +193,7 @@ class NodeProcess {
         loop: choice.kind,
         why: server.tls ? 'TLS needs it' : choice.why,
         reload: () => this.#reload(),
+        verbosity: () => engine.verbosity(),
         stop: () => this.stop(),
         onFatal: (callback: (sentence: string) => void) => {
           this.#fatal = callback
@@ -200,6 +219,7 @@ class NodeProcess {
     this.#control?.stop()
     this.#maintainer?.stop()
     this.#store?.close()
+    this.#watchers?.stop()
     this.#tellAll({ type: 'stop' })
     const all = Promise.all(this.#threads.map(thread => thread.stopped))
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
@@ -214,12 +234,29 @@ class NodeProcess {
     if (this.#stopping) return
     const { server, log } = this.#options
     const auth = server.authFile === null ? null : readAuthFile(server.authFile)
-    const files = server.tls ? readTlsFiles(server.tls) : null
+    const refused = server.tls ? this.#commands?.refreshCertificates(() => {}) : null
     if (auth?.ok) this.#tellAll({ type: 'credentials', credentials: auth.credentials })
     else if (auth) log.warn(`${auth.sentence}: the users stay as they were`)
-    if (files?.ok) this.#tellAll({ type: 'certificates', tls: files.tls })
-    else if (files) log.warn(`${files.sentence}: the certificates stay as they were`)
+    if (refused) log.warn(`${refused}: the certificates stay as they were`)
     log.info('users and certificates were read again')
+  }
+
+  #certificates(): TlsFiles {
+    const { tls } = this.#options.server
+    return tls ? readTlsFiles(tls) : { ok: false, sentence: 'there is no TLS here' }
+  }
+
+  #processCommands(engine: Engine): ProcessCommands {
+    const reader = new LogReader(engine.arena)
+    this.#watchers = new Watchers({ engine, reader, bufferBytes: this.#options.server.watcherLogBytes })
+    return new ProcessCommands({
+      watchers: this.#watchers,
+      planes: () => this.#threads.length,
+      post: (plane, message) => this.#threads[plane]!.port.post(message),
+      certificates: () => this.#certificates(),
+      // As memcached does; who started the node decides what the signals mean.
+      shutdown: graceful => process.kill(process.pid, graceful ? 'SIGUSR1' : 'SIGINT'),
+    })
   }
 
   #tellAll(message: ToData): void {
@@ -234,10 +271,13 @@ class NodeProcess {
 
   // --- data planes
 
-  #facts(): Omit<Facts, 'port' | 'backlog' | 'now'> {
-    const { threads, maxConnections, dumps, lru } = this.#options.server
-    const { tracksSizes } = lru
-    return { version: VERSION_TEXT, threads, maxConnections, startedAt: this.#startedAt, dumps, tracksSizes }
+  #facts(): Omit<Facts, 'port' | 'backlog' | 'now' | 'certificatesAt'> {
+    const { server } = this.#options
+    const { threads, maxConnections, dumps, lru } = server
+    return {
+      ...{ server, version: VERSION_TEXT, loop: this.#loop, udpPort: this.#udpPort, threads, maxConnections },
+      ...{ startedAt: this.#startedAt, dumps, tracksSizes: lru.tracksSizes },
+    }
   }
 
   async #startThreads(
@@ -263,10 +303,16 @@ class NodeProcess {
       idleTimeoutSec: server.idleTimeoutSec,
       reqsPerEvent: server.reqsPerEvent,
       credentials: auth?.credentials ?? null,
+      watch: server.watch,
       dumps: server.dumps,
+      shutdown: server.shutdown,
       tracksSizes: server.lru.tracksSizes,
       facts: this.#facts(),
     }
+    // Before TCP: whoever is let in there finds the other port open.
+    const udp = server.udp.length > 0 ? await this.#startDatagrams(arena, options) : []
+    this.#udpPort = udp[0]?.port ?? 0
+    options.facts = this.#facts()
     // The permissions of a unix socket's file are right from its first moment on.
     const mask = server.unix ? process.umask(~server.unix.mode & 0o777) : null
     const ports = await this.#startThread(arena, kind, 0, options).finally(() => {
@@ -284,7 +330,6 @@ class NodeProcess {
     const tcp = listen.flatMap(({ host, path }, i) =>
       path === undefined ? [{ host, port: ports.clients[i]!.port }] : [],
     )
-    const udp = server.udp.length > 0 ? await this.#startDatagrams(arena, options) : []
     return { ports, ears: { tcp, udp, unix: server.unix } }
   }
 
@@ -325,7 +370,7 @@ class NodeProcess {
       hasStopped = resolve
     })
     const entry: Thread = { worker, port, forControl: null, stopped }
-    this.#threads.push(entry)
+    const plane = this.#threads.push(entry) - 1
     return new Promise((resolve, reject) => {
       worker.on('error', error => {
         reject(error)
@@ -339,9 +384,10 @@ class NodeProcess {
         if (message.type === 'listening') resolve(message)
         else if (message.type === 'failed') reject(new Error(message.sentence))
         else if (message.type === 'stopped') hasStopped()
+        else if (message.type === 'say') this.#options.log.debug(message.sentence)
         else if (message.type === 'crawl') this.#maintainer?.crawl(message.classes)
         else if (message.type === 'pages') this.#pageMover?.wake()
-        else entry.forControl?.(message)
+        else if (!this.#commands?.onMessage(plane, message)) entry.forControl?.(message)
       }
     })
   }
@@ -392,7 +438,13 @@ class NodeProcess {
           })),
         }),
       report: words => {
-        const facts = { ...this.#facts(), port: ports.clientPort, backlog: server.backlog, now: loop.wallClock() }
+        const facts = {
+          ...this.#facts(),
+          certificatesAt: this.#startedAt,
+          port: ports.clientPort,
+          backlog: server.backlog,
+          now: loop.wallClock(),
+        }
         return String(statsReply(words, engine, facts) ?? '')
       },
       onEvent: sentence => log.info(sentence),

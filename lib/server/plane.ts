@@ -9,6 +9,7 @@
 
 import type { TierConfig } from '../protocol/index.js'
 import type { TlsSettings } from '../transport/tls.js'
+import type { Conn } from './conn-events.js'
 import type { NodeFigures } from './tier-stats.js'
 
 /** Where a node of the tier can be reached. `number` is what the engine's route table names owners by: unique, never reused in a tier. */
@@ -54,6 +55,20 @@ export type ToControl =
       why: string
       dataFd?: number
     }
+  /** Somebody wants to watch: bits of STREAMS. Answered by `watching`. */
+  | { type: 'watch'; ticket: number; streams: number }
+  | { type: 'unwatch'; watcher: number }
+  /** A watcher's socket took so many bytes of lines. */
+  | { type: 'sent'; watcher: number; bytes: number }
+  /** The connections of all threads, as `stats conns` shows them. Answered by `answer`. */
+  | { type: 'conns'; ticket: number }
+  /** This thread's part of what was asked of all. */
+  | { type: 'here'; gathering: number; conns: Conn[] }
+  /** The certificates are to be read again. Answered by `answer`. */
+  | { type: 'certificates'; ticket: number }
+  | { type: 'shutdown'; graceful: boolean }
+  /** For the log, at this level of -v. */
+  | { type: 'say'; level: number; sentence: string }
   | { type: 'failed'; sentence: string }
   /** The page mover has something to do. */
   | { type: 'pages' }
@@ -71,8 +86,14 @@ export type ToData =
   | { type: 'route'; epoch: number; self: number; nodes: PeerNode[]; ring?: TierConfig }
   /** -Y: who may come in from now on, as digests (lib/server/auth-file.ts). Who is in stays in. */
   | { type: 'credentials'; credentials: readonly Uint8Array[] }
-  /** -Z: what new connections are shown from now on. */
-  | { type: 'certificates'; tls: TlsSettings }
+  /** -Z: what new connections are shown from now on. Answered by `here`. */
+  | { type: 'certificates'; tls: TlsSettings; gathering: number }
+  /** Null: there are too many. */
+  | { type: 'watching'; ticket: number; watcher: number | null }
+  | { type: 'lines'; watcher: number; lines: Uint8Array }
+  /** `ticket` is that of the asker's request if it is one of this plane's. */
+  | { type: 'tellConns'; gathering: number; ticket: number }
+  | { type: 'answer'; ticket: number; reply: string }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

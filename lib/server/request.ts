@@ -14,8 +14,12 @@ export interface Request {
   until?: number
   /** Set while somebody else works on it: tells them to stop if they still can. */
   cancel: (() => void) | null
+  /** Number of the client's connection that it came on, for watchers. */
+  connection?: number
   /** Replies of the same connection were made by the same turn and go out before this one. */
   pipelined?: boolean
+  /** Its connection becomes this watcher's once the answer is out; none where that cannot be. */
+  becomeWatcher?: (watcher: number) => void
   /** Called once; the bytes are the request's to keep. */
   answer(reply: Buffer): void
   /** Instead of `answer`, where the asker can take a long answer bit by bit. */

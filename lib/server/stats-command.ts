@@ -1,14 +1,24 @@
 /** The replies of `stats` and `config get`. Figures come from the engine and the process; names and order from PROTOCOL D9 and D13. */
 import type { ClassStats, EngineApi, LruSettings } from '../engine/contract.js'
 import { configReply } from '../protocol/index.js'
+import type { ServerOptions } from './flags.js'
 import type { PeerNode } from './plane.js'
+import { settingsLines } from './settings-stats.js'
 
 export interface Facts {
   version: string
+  /** What stands where memcached names its libevent. */
+  loop: string
+  /** What the process was started with; null in a plane on its own. */
+  server: ServerOptions | null
+  /** The real port of datagrams; 0: none. */
+  udpPort: number
   threads: number
   maxConnections: number
   port: number
   backlog: number
+  /** Unix seconds; when the certificates of TLS were read. */
+  certificatesAt: number
   dumps: boolean
   tracksSizes: boolean
   /** Unix seconds. */
@@ -16,45 +26,30 @@ export interface Facts {
   now: number
 }
 
-/** What memcached tells while there is no TEMP list, seconds. */
-const TEMPORARY_TTL = 61
-
-type Line = [string, string | number | bigint]
+export type Line = [string, string | number | bigint]
 
 /** In memcached's order. What is not counted anywhere because there is no such mechanism here says 0, which is true. */
-const BEFORE_THREADS = [
-  ...[
-    'cmd_get',
-    'cmd_set',
-    'cmd_flush',
-    'cmd_touch',
-    'cmd_meta',
-    'get_hits',
-    'get_misses',
-    'get_expired',
-    'get_flushed',
-  ],
-  ...['delete_misses', 'delete_hits', 'incr_misses', 'incr_hits', 'decr_misses', 'decr_hits'],
+const CONNECTIONS = ['curr_connections', 'total_connections', 'rejected_connections']
+const COMMANDS = [
+  ...['cmd_get', 'cmd_set', 'cmd_flush', 'cmd_touch', 'cmd_meta', 'get_hits', 'get_misses', 'get_expired'],
+  ...['get_flushed', 'delete_misses', 'delete_hits', 'incr_misses', 'incr_hits', 'decr_misses', 'decr_hits'],
   ...['cas_misses', 'cas_hits', 'cas_badval', 'touch_hits', 'touch_misses', 'store_too_large', 'store_no_memory'],
-  ...['auth_cmds', 'auth_errors', 'idle_kicks', 'bytes_read', 'bytes_written', 'limit_maxbytes'],
+  ...['auth_cmds', 'auth_errors'],
 ]
-const AFTER_THREADS = ['conn_yields', 'hash_power_level', 'hash_bytes', 'hash_is_expanding']
-const PAGE_MOVER = [
-  ...[
-    'slab_reassign_rescues',
-    'slab_reassign_chunk_rescues',
-    'slab_reassign_inline_reclaim',
-    'slab_reassign_busy_items',
-  ],
-  ...['slab_reassign_busy_deletes', 'slab_reassign_busy_nomem', 'slab_reassign_last_busy_status'],
-  ...['slab_reassign_evictions_nomem', 'slab_reassign_running', 'slabs_moved'],
+const AFTER_THREADS = [
+  ...['conn_yields', 'hash_power_level', 'hash_bytes', 'hash_is_expanding'],
+  ...['slab_reassign_rescues', 'slab_reassign_chunk_rescues', 'slab_reassign_inline_reclaim'],
+  ...['slab_reassign_busy_items', 'slab_reassign_busy_deletes', 'slab_reassign_busy_nomem'],
+  ...['slab_reassign_last_busy_status', 'slab_reassign_evictions_nomem', 'slab_reassign_running', 'slabs_moved'],
+  ...['lru_crawler_running', 'lru_crawler_starts', 'lru_maintainer_juggles'],
+  ...['malloc_fails', 'log_worker_dropped', 'log_worker_written'],
+  ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers'],
 ]
-const CRAWLER = ['lru_crawler_running', 'lru_crawler_starts', 'lru_maintainer_juggles']
 const LAST = [
-  ...['bytes', 'curr_items', 'total_items', 'slab_global_page_pool', 'expired_unfetched', 'evicted_unfetched'],
-  ...['evicted_active', 'evictions'],
-  ...['reclaimed', 'crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked', 'moves_to_cold', 'moves_to_warm'],
-  ...['moves_within_lru', 'direct_reclaims', 'lru_bumps_dropped'],
+  ...['unexpected_napi_ids', 'round_robin_fallback', 'bytes', 'curr_items', 'total_items', 'slab_global_page_pool'],
+  ...['expired_unfetched', 'evicted_unfetched', 'evicted_active', 'evictions', 'reclaimed', 'crawler_reclaimed'],
+  ...['crawler_items_checked', 'lrutail_reflocked', 'moves_to_cold', 'moves_to_warm', 'moves_within_lru'],
+  ...['direct_reclaims', 'lru_bumps_dropped'],
 ]
 const OWN = [
   ...['tombstones', 'forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused'],
@@ -67,7 +62,7 @@ export function statsReply(words: readonly string[], engine: EngineApi, facts: F
     case undefined:
       return generalStats(engine, facts)
     case 'settings':
-      return settings(engine, facts)
+      return statLines(settingsLines(engine, facts))
     case 'items':
       return statLines(itemStats(engine.classes(), engine.housekeeping.lru(), facts.now))
     case 'slabs':
@@ -87,64 +82,31 @@ function generalStats(engine: EngineApi, facts: Facts): Buffer {
     ['uptime', Math.max(0, Math.floor(facts.now - facts.startedAt))],
     ['time', Math.floor(facts.now)],
     ['version', facts.version],
+    ['libevent', facts.loop],
     ['pointer_size', 64],
     ['rusage_user', (usage.userCPUTime / 1e6).toFixed(6)],
     ['rusage_system', (usage.systemCPUTime / 1e6).toFixed(6)],
     ['max_connections', facts.maxConnections],
-    ...named(counted, ['curr_connections', 'total_connections', 'rejected_connections']),
-    ...named(counted, BEFORE_THREADS),
+    ...named(counted, CONNECTIONS),
+    ['connection_structures', counted.get('curr_connections') ?? 0],
+    ...named(counted, ['response_obj_oom', 'response_obj_count', 'response_obj_bytes']),
+    // Every thread has one buffer for what it receives, and never another.
+    ['read_buf_count', facts.threads],
+    ['read_buf_bytes', facts.threads * engine.rx.length],
+    ['read_buf_bytes_free', facts.threads * engine.rx.length],
+    ...named(counted, ['read_buf_oom', 'reserved_fds']),
+    ...named(counted, COMMANDS),
+    ...(facts.server?.idleTimeoutSec ? named(counted, ['idle_kicks']) : []),
+    ...named(counted, ['bytes_read', 'bytes_written', 'limit_maxbytes']),
     ['accepting_conns', 1],
+    ...named(counted, ['listen_disabled_num', 'time_in_listen_disabled_us']),
     ['threads', facts.threads],
     ...named(counted, AFTER_THREADS),
-    ...named(counted, PAGE_MOVER),
-    ...named(counted, CRAWLER),
+    ...(facts.server?.tls
+      ? ([['time_since_server_cert_refresh', Math.max(0, Math.floor(facts.now - facts.certificatesAt))]] as Line[])
+      : []),
     ...named(counted, LAST),
     ...named(counted, OWN),
-  ])
-}
-
-/** `stats settings`: those that this server has, in memcached's order. */
-function settings({ arena: { options }, housekeeping, pages }: EngineApi, facts: Facts): Buffer {
-  const lru = housekeeping.lru()
-  const { automove } = pages
-  const onOff = (is: boolean) => (is ? 'on' : 'off')
-  const yesNo = (is: boolean) => (is ? 'yes' : 'no')
-  return statLines([
-    ['maxbytes', pages.limitMb * 1048576],
-    ['maxconns', facts.maxConnections],
-    ['tcpport', facts.port],
-    ['udpport', 0],
-    ['oldest', 0],
-    ['evictions', onOff(options.evictions)],
-    ['growth_factor', options.growthFactor.toFixed(2)],
-    ['chunk_size', options.chunkSizeMin],
-    ['num_threads', facts.threads],
-    ['cas_enabled', yesNo(options.cas)],
-    ['tcp_backlog', facts.backlog],
-    ['binding_protocol', 'ascii'],
-    ['item_size_max', options.itemSizeMax],
-    ['maxconns_fast', 'yes'],
-    ['hashpower_init', options.hashPower],
-    ['slab_reassign', yesNo(automove.reassign)],
-    ['slab_automove', automove.mode],
-    ['slab_automove_ratio', automove.ratio.toFixed(2)],
-    ['slab_automove_window', automove.window],
-    ['slab_chunk_max', options.slabChunkMax],
-    ['lru_crawler', yesNo(lru.crawler)],
-    ['lru_crawler_sleep', lru.crawlerSleepUs],
-    ['lru_crawler_tocrawl', lru.crawlerTocrawl],
-    ['flush_enabled', yesNo(options.flushEnabled)],
-    ['dump_enabled', yesNo(facts.dumps)],
-    ['lru_maintainer_thread', yesNo(lru.maintainer)],
-    ['lru_segmented', yesNo(lru.segmented)],
-    ['hot_lru_pct', lru.hotPercent],
-    ['warm_lru_pct', lru.warmPercent],
-    ['hot_max_factor', lru.hotFactor.toFixed(2)],
-    ['warm_max_factor', lru.warmFactor.toFixed(2)],
-    ['temp_lru', yesNo(lru.temporaryTtl !== null)],
-    ['temporary_ttl', lru.temporaryTtl ?? TEMPORARY_TTL],
-    ['track_sizes', yesNo(facts.tracksSizes)],
-    ['client_flags_size', 4],
   ])
 }
 

@@ -26,8 +26,11 @@ export function tlsFlags(isOn: boolean, values: ReadonlyMap<string, string>): Tl
   const caFile = values.get('ssl_ca_cert') ?? null
   if (verify > 0 && caFile === null) return `-o ssl_verify_mode=${mode} needs -o ssl_ca_cert=file`
   const least = values.get('ssl_min_version') ?? 'tlsv1.2'
-  const minVersion = (['TLSv1.2', 'TLSv1.3'] as const).find(version => version.toLowerCase() === least.toLowerCase())
-  if (!minVersion) return `-o ssl_min_version=${least}: must be tlsv1.2 or tlsv1.3`
+  // memcached numbers them: 2 and 3.
+  const minVersion = (['TLSv1.2', 'TLSv1.3'] as const).find(
+    version => version.toLowerCase() === least.toLowerCase() || version.endsWith(`.${least}`),
+  )
+  if (!minVersion) return `-o ssl_min_version=${least}: must be 2 (tlsv1.2) or 3 (tlsv1.3)`
   return { chainFile, keyFile, caFile, verify, ciphers: values.get('ssl_ciphers') ?? null, minVersion }
 }
 

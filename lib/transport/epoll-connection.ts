@@ -108,6 +108,10 @@ export class EpollConnection implements Connection, Watched {
     loop.watch(this, this.#watching)
   }
 
+  get number(): number {
+    return this.fd
+  }
+
   get local(): Address {
     if (this.fd < 0) return { host: '0.0.0.0', port: 0 }
     return this.#loop.localAddress(this.fd)

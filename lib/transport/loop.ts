@@ -38,6 +38,8 @@ export interface ConnectionHandler {
 export interface Connection {
   readonly remote: Address
   readonly local: Address
+  /** Unlike that of every other connection of the process; the kernel's number for it where it is known. */
+  readonly number?: number
   /** Free for the owner. */
   handler: ConnectionHandler
   /**

@@ -167,6 +167,14 @@ class NetLoop implements Loop {
   }
 }
 
+let numbers = 1 << 20
+
+/** Node shows no descriptor of a TLS socket: then a number that none can have. */
+function descriptorOf(socket: Socket): number {
+  const { _handle } = socket as Socket & { _handle?: { fd?: number } | null }
+  return _handle?.fd !== undefined && _handle.fd >= 0 ? _handle.fd : ++numbers
+}
+
 /** A server closes its descriptor: two threads must not close the same number. Without koffi they do, at the end of the process. */
 function ownDescriptor(fd: number): number {
   const copy = loadLibc().libc?.dup(fd) ?? -1
@@ -175,6 +183,7 @@ function ownDescriptor(fd: number): number {
 
 class NetConnection implements Connection {
   readonly remote: Address
+  readonly number: number
   handler: ConnectionHandler = SILENT
   readonly #socket: Socket
   readonly #memory: Uint8Array
@@ -195,6 +204,7 @@ class NetConnection implements Connection {
     this.#socket = socket
     this.#memory = memory
     this.#onGone = onGone
+    this.number = descriptorOf(socket)
     this.#connected = to === undefined
     this.remote = to ?? { host: plainAddress(socket.remoteAddress ?? UNIX_HOST), port: socket.remotePort ?? 0 }
     socket.on('connect', () => this.#onConnect())

@@ -18,6 +18,8 @@ t.test('defaults are memcached’s', async t => {
         itemSizeMax: 1 << 20,
       },
       ...{ maxConnections: 1024, factor: 1.25, chunkSizeMin: 48, evictions: true, cas: true, flush: true },
+      ...{ shutdown: false, watch: true, prefixDelimiter: null, debugCommands: false },
+      ...{ watcherLogBytes: 262_144, workerLogBytes: 65_536, protocol: 'auto-negotiate' },
       dumps: true,
       lru: { settings: LRU_DEFAULTS, hashPower: 16, hashExpands: true, tracksSizes: false },
       ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto', idleTimeoutSec: 0 },
@@ -44,6 +46,13 @@ t.test('what people write', async t => {
       : [...parsed.listen.map(({ host, port }) => `${host} ${port}`), parsed.unix]
   }
   t.same(places({ port: '-1' }), ['127.0.0.1 0', null])
+  t.same(places({ port: '0' }), ['127.0.0.1 0', null], 'any port, as there is no other way in')
+  t.same(places({ port: '0', 'unix-socket': 'a' }), [{ path: 'a', mode: 0o700 }], 'no TCP')
+  t.match(options({ port: '0', 'udp-port': '5' }), { listen: [], udp: [{ port: 5 }] }, 'no TCP')
+  t.match(options({ 'stat-prefix': '|x', 'disable-watch': true, 'disable-dumping': true, 'enable-shutdown': true }), {
+    ...{ prefixDelimiter: '|', watch: false, dumps: false, shutdown: true },
+  })
+  t.match(options({ extended: 'watcher_logbuf_size=8' }), { watcherLogBytes: 8192 })
   t.same(places({ listen: '127.0.0.1:4000' }), ['127.0.0.1 4000', null])
   t.same(places({ listen: ['::1'], port: '5' }), ['::1 5', null])
   t.same(places({ listen: '[::1]:7' }), ['::1 7', null])
@@ -105,6 +114,8 @@ t.test('one sentence with the value for everything that cannot be', async t => {
     [{ extended: 'maxconns_fast,mordern' }, '-o mordern: there is no such option'],
     [{ extended: ['ext_path=/x:1g'] }, '-o ext_path: there is no flash storage'],
     [{ extended: 'no_maxconns_fast' }, '-o no_maxconns_fast: a connection too many always gets an answer'],
+    [{ 'stat-prefix': '' }, '-D : give one visible character'],
+    [{ extended: 'worker_logbuf_size=0' }, '-o worker_logbuf_size=0: must be a number of kilobytes from 1 to 16384'],
     [{ extended: 'idle_timeout' }, '-o idle_timeout: give idle_timeout=value'],
     [{ extended: 'maxconns_fast=1' }, '-o maxconns_fast=1: takes no value'],
     [{ extended: 'idle_timeout=soon' }, '-o idle_timeout=soon: must be a whole number of seconds'],
@@ -114,7 +125,7 @@ t.test('one sentence with the value for everything that cannot be', async t => {
     [{ 'enable-ssl': true, extended: `${SSL},ssl_verify_mode=2` }, '-o ssl_verify_mode=2 needs -o ssl_ca_cert=file'],
     [
       { 'enable-ssl': true, extended: [SSL, 'ssl_min_version=tlsv1.1'] },
-      '-o ssl_min_version=tlsv1.1: must be tlsv1.2 or tlsv1.3',
+      '-o ssl_min_version=tlsv1.1: must be 2 (tlsv1.2) or 3 (tlsv1.3)',
     ],
     [
       { 'enable-ssl': true, extended: SSL, loop: 'epoll' },

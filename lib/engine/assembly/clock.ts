@@ -3,7 +3,7 @@
  * 20 + 44 bits, a Lamport clock shared by all threads (DESIGN 1): alone, epoch is 0 and it counts 1, 2, 3 like
  * memcached's cas.
  */
-import { FLUSH_AT, FLUSHED_VERSION, STARTED_AT, VERSION_COUNTER } from './layout'
+import { CLOCK_SHIFT, CLOCK_STOPPED, FLUSH_AT, FLUSHED_VERSION, STARTED_AT, VERSION_COUNTER } from './layout'
 import { Item } from './item'
 
 const EPOCH_SHIFT: u64 = 44
@@ -12,13 +12,25 @@ const RELATIVE_MAX: i32 = 2592000
 
 export let now: u32 = 0
 
-export function setNow(seconds: u32): void {
+export function setNow(told: u32): void {
+  const stopped = load<u32>(CLOCK_STOPPED)
+  const seconds = (stopped ? stopped : told) + load<u32>(CLOCK_SHIFT)
   now = seconds
   atomic.cmpxchg<u32>(STARTED_AT, 0, seconds)
   const flushAt = atomic.load<u32>(FLUSH_AT)
   if (flushAt != 0 && seconds >= flushAt && atomic.cmpxchg<u32>(FLUSH_AT, flushAt, 0) == flushAt) {
     flushVersion(atomic.load<u64>(VERSION_COUNTER))
   }
+}
+
+/** memcached's debugtime: `by` seconds from now on all clocks are told too early. */
+export function moveClock(by: i32): void {
+  atomic.add<u32>(CLOCK_SHIFT, <u32>by)
+  now += <u32>by
+}
+
+export function stopClock(stopped: bool): void {
+  atomic.store<u32>(CLOCK_STOPPED, stopped ? now - load<u32>(CLOCK_SHIFT) : 0)
 }
 
 /** PROTOCOL D5. 0: never; 1: dead already. */

@@ -12,6 +12,7 @@ import {
   DIRECT_RECLAIMS, EVICTED, EVICTED_NONZERO, EVICTED_TIME, HOT, isSegmented, listBytes, listTail, LRUTAIL_REFLOCKED,
   MEM_REQUESTED, moveTo, MOVES_TO_COLD, MOVES_TO_WARM, MOVES_WITHIN, setFigure, TEMP, unlinkList, WARM
 } from './lru'
+import { EVICTIONS as EVICTIONS_STREAM, noteEvicted, watched } from './log'
 import { remove, stripeOf } from './table'
 import { free, take, uncount } from './slab'
 import { count, EVICTED_ACTIVE, EVICTED_UNFETCHED, EVICTIONS, EXPIRED_UNFETCHED, RECLAIMED } from './stats'
@@ -30,6 +31,12 @@ const NOTHING: u32 = 0
 const MOVED: u32 = 1
 /** A chain went: its chunks are on the free lists, or will be when nobody reads it any more. */
 const UNCHAINED: u32 = 2
+
+/** The chunk of what lies dead at the end of COLD, or 0. Runs under the class's lock. */
+export function reclaimTail(index: u32): u32 {
+  const pulled = pull(index, COLD, false, 0, 0)
+  return pulled > UNCHAINED ? pulled : 0
+}
 
 /**
  * A chunk of this class from the tail of a list, or 0: COLD's tail goes, and is filled from HOT, at last from WARM. TEMP
@@ -121,7 +128,10 @@ function settle(address: u32, item: Item, list: u32, evicts: bool, bytesMax: u64
   if (!tombstone && (isExpired(item) || isFlushed(item))) return reclaim(address, item)
   if (list == TEMP) return NOTHING
   if (evicts) {
-    if (!tombstone) noteEviction(item)
+    if (!tombstone) {
+      noteEviction(item)
+      if (watched(EVICTIONS_STREAM)) noteEvicted(address)
+    }
     return drop(address, item) ? address : UNCHAINED
   }
   if (list == COLD) {

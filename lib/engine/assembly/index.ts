@@ -2,7 +2,7 @@
  * What the host may call (lib/engine/engine.ts is its only caller). One instance a thread, all over one shared memory.
  */
 import { attachLayout, FLUSH_AT, FLUSHED_VERSION, VERSION_COUNTER } from './layout'
-import { flushVersion, observeVersion, setNow } from './clock'
+import { flushVersion, now, observeVersion, setNow } from './clock'
 import { chunkAt, fillAt, fillLength, firstChunk, removeReader, startFill } from './chunked'
 import { HEADER, itemAt } from './item'
 import { free } from './slab'
@@ -16,6 +16,8 @@ export {
 export { isMoverBusy, moveSlice, reassign } from './page-mover'
 export { mustShrink, putReleased, setPageLimit, takeSurplus } from './pages'
 export { findFreeSlot, switchTo } from './route'
+export { noteText } from './log'
+export { clearPrefixes, lockPrefixes, unlockPrefixes } from './prefixes'
 export { juggle } from './eviction'
 export { beginCrawl, crawl, endCrawl } from './crawler'
 export { cachedump, dump } from './dump'
@@ -24,6 +26,10 @@ export { setNow, observeVersion as observe, flushVersion as flush }
 
 export function attach(thread: u32): void {
   attachLayout(thread)
+}
+
+export function time(): u32 {
+  return now
 }
 
 /** The connection of a value that was being received is gone. */

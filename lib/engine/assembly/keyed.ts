@@ -2,6 +2,8 @@
 import { bump, close, deletedAgain, forget, found, open, put, rewritten } from './keys'
 import { CHAINED, copy, itemAt, keyOf, valueOf } from './item'
 import { fillValue, writeEnd, writeValue } from './chunked'
+import { DELETIONS, noteDeleted, watched } from './log'
+import { countByPrefix, DEL } from './prefixes'
 import { allocate } from './slab'
 import { expiresAt } from './clock'
 import { noreply, advance, out, reply, setNoreply, writeNumber } from './reply'
@@ -33,8 +35,10 @@ function notOurs(line: u32, next: u32): u32 {
 export function deleteCommand(line: u32, end: u32, next: u32): u32 {
   if (begin(line, end, 2)) {
     if (!open(token(1), tokenLength(1))) return notOurs(line, next)
+    countByPrefix(token(1), tokenLength(1), DEL)
     if (found) {
       countAt(itemAt(found), AT_DELETE)
+      if (watched(DELETIONS)) noteDeleted(found, false)
       forget(true)
       close()
       reply('DELETED')

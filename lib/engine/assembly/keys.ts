@@ -15,6 +15,9 @@ import {
   BYTES, count, countBy, CURR_ITEMS, EXPIRED_UNFETCHED, GET_EXPIRED, GET_FLUSHED, LRU_BUMPS_DROPPED, TOMBSTONES, TOTAL_ITEMS
 } from './stats'
 import { addFigure, classAt, COLD, isSegmented, listOf, moveTo, MOVES_TO_WARM, WARM } from './lru'
+import {
+  FETCHERS, GET_EXPIRED as GET_EXPIRED_STATUS, GET_FLUSHED as GET_FLUSHED_STATUS, GET_FOUND, GET_NOT_FOUND, noteGet, watched
+} from './log'
 
 export const GO: u32 = 0
 export const FORWARD: u32 = 1
@@ -29,6 +32,8 @@ export let epoch: u32 = 0
 export let held: u32 = 0
 /** The live item; 0: the key is absent. */
 export let found: u32 = 0
+/** Why there is none, for watchers. */
+let absence: u8 = GET_NOT_FOUND
 
 let key: u32 = 0
 let keyLength: u32 = 0
@@ -46,12 +51,25 @@ const UPDATE_SECONDS: u32 = 60
  * is locked.
  */
 export function open(at: u32, length: u32): bool {
+  if (!openUnseen(at, length)) return false
+  show()
+  return true
+}
+
+/** What `open` found, for watchers. */
+export function show(): void {
+  if (watched(FETCHERS)) noteGet(key, keyLength, found ? GET_FOUND : absence, found)
+}
+
+/** `open` for a command that may yet have to begin again: it calls `show` itself, once. */
+export function openUnseen(at: u32, length: u32): bool {
   lockKey(at, length)
   if (slot && !isOurs()) {
     unlock(stripe)
     return false
   }
   found = 0
+  absence = GET_NOT_FOUND
   if (held) {
     const item = itemAt(held)
     if (item.bits & TOMBSTONE) {
@@ -59,9 +77,11 @@ export function open(at: u32, length: u32): bool {
     } else if (isExpired(item)) {
       count(GET_EXPIRED)
       if (!(item.bits & FETCHED)) count(EXPIRED_UNFETCHED)
+      absence = GET_EXPIRED_STATUS
       forget(false)
     } else if (isFlushed(item)) {
       count(GET_FLUSHED)
+      absence = GET_FLUSHED_STATUS
       forget(false)
     } else found = held
   }

@@ -71,6 +71,22 @@ export const WARM_FACTOR: u32 = CONTROL + 2136
 // What the host has for itself up to 2303 (lib/engine/housekeeping.ts). What one crawl of a list found (crawler.ts).
 export const CRAWLED: u32 = CONTROL + 2304
 
+// What is written down for watchers and by prefix (log.ts, prefixes.ts). Two words that the host wrote, then state.
+const LOG_SIZE: u32 = CONTROL + 3072
+const PREFIX_AREA: u32 = CONTROL + 3076
+/** Bits of the streams that somebody wants; 0: nothing is written down. */
+export const LOG_STREAMS: u32 = CONTROL + 3136
+/** Number of the newest log entry of all threads, 64 bits. */
+export const LOG_NUMBER: u32 = CONTROL + 3200
+export const PREFIX_LOCK: u32 = CONTROL + 3264
+export const PREFIX_END: u32 = CONTROL + 3268
+export const PREFIX_DELIMITER: u32 = CONTROL + 3272
+/** debugtime: seconds by which the clock was moved, and the second at which it stands still (0: it goes). */
+export const CLOCK_SHIFT: u32 = CONTROL + 3328
+export const CLOCK_STOPPED: u32 = CONTROL + 3332
+/** How much the host says on its log, 0 to 3 (PROTOCOL D3, verbosity). */
+export const VERBOSITY: u32 = CONTROL + 3336
+
 // Within a thread's area.
 const TURN_COUNTER: u32 = 0
 const TURN: u32 = 64
@@ -101,6 +117,10 @@ export let tx: u32 = 0
 export let txEnd: u32 = 0
 export let scratch: u32 = 0
 export let scratchEnd: u32 = 0
+/** This thread's log: a head of 64 bytes and `logSize` bytes, a power of two. */
+export let log: u32 = 0
+export let logSize: u32 = 0
+export let prefixArea: u32 = 0
 export let routes: u32 = 0
 export let routeStride: u32 = 0
 export let routeSlots: u32 = 0
@@ -116,6 +136,7 @@ export let itemSizeMax: u32 = 0
 export let evictions: bool = false
 export let casEnabled: bool = false
 export let flushEnabled: bool = false
+export let debugEnabled: bool = false
 export let versionLength: u32 = 0
 
 function word(index: u32): u32 {
@@ -142,6 +163,9 @@ export function attachLayout(thread: u32): void {
   txEnd = tx + word(TX_SIZE)
   scratch = txEnd
   scratchEnd = scratch + word(SCRATCH_SIZE)
+  log = scratchEnd
+  logSize = load<u32>(LOG_SIZE)
+  prefixArea = load<u32>(PREFIX_AREA)
   routes = word(ROUTES)
   routeStride = word(ROUTE_STRIDE)
   routeSlots = word(ROUTE_SLOTS)
@@ -157,6 +181,7 @@ export function attachLayout(thread: u32): void {
   evictions = (switches & 1) != 0
   casEnabled = (switches & 2) != 0
   flushEnabled = (switches & 4) != 0
+  debugEnabled = (switches & 8) != 0
   versionLength = word(VERSION_LENGTH)
 }
 

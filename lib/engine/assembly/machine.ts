@@ -1,7 +1,7 @@
 /**
  * The loop over requests and the dispatch: lines of PROTOCOL D1, one row a command, as in protocol.txt.
  */
-import { FLUSH_AT, flushEnabled, VERSION_COUNTER, VERSION_TEXT, versionLength } from './layout'
+import { debugEnabled, FLUSH_AT, flushEnabled, VERBOSITY, VERSION_COUNTER, VERSION_TEXT, versionLength } from './layout'
 import { hasRoom, noreply, put, putBytes, reply, repliesLength, REPLY_MAX, setNoreply, startReplies } from './reply'
 import { arithmeticCommand, deleteCommand, touchCommand } from './keyed'
 import { ADD, APPEND, CAS, finishValue, PREPEND, REPLACE, SET, storeCommand } from './storage'
@@ -9,13 +9,15 @@ import { metaArithmetic, metaDebug, metaDelete, metaGet } from './meta'
 import { metaSet } from './meta-store'
 import { retrieve } from './retrieval'
 import { currentSlot, enterTurn, leaveTurn } from './route'
-import { expiresAt, flushVersion, now } from './clock'
+import { expiresAt, flushVersion, moveClock, now, stopClock } from './clock'
 import { CMD_FLUSH, count } from './stats'
 import {
-  findNewline, isWord, lastIsNoreply, number, parseInt32, parseUnsigned, token, tokenCount, tokenize, tokenLength
+  findNewline, isWord, lastIsNoreply, number, parseInt32, parseLooseSigned, parseUnsigned, token, tokenCount, tokenize,
+  tokenLength
 } from './tokens'
 import {
-  AT_KEY, CLOSE, describeFill, describeRequest, DONE, endTurn, FRESH, FULL, limit, moveTo, position, setInput, setResume, SLOW,
+  AT_KEY, CLOSE, describeFill, describeRequest, DONE, endTurn, FRESH, FULL, limit, moveTo, position, setInput, setRefused,
+  setResume, SLOW,
   SWALLOW, swallow
 } from './turn'
 
@@ -45,7 +47,7 @@ export function runRequests(offset: u32, length: u32, kind: u32, value: u32, txS
     }
     const newline = findNewline(position, limit)
     if (!newline) {
-      stop = isEndless(position) ? CLOSE : DONE
+      stop = isEndless(position) ? refuseLine() : DONE
       break
     }
     setNoreply(false)
@@ -73,6 +75,12 @@ function isEndless(from: u32): bool {
   while (at - from <= LEADING_SPACES_MAX && load<u8>(at) == SPACE) at++
   const word = load<u32>(at)
   return word != GET_ && !(word == 0x73746567 && load<u8>(at + 4) == SPACE) // "gets"
+}
+
+/** The connection is closed because of what it sent. */
+function refuseLine(): u32 {
+  setRefused()
+  return CLOSE
 }
 
 function execute(line: u32, newline: u32, resumed: u32): u32 {
@@ -164,7 +172,9 @@ function rare(line: u32, end: u32, next: u32): u32 {
     const length = tokenLength(0)
     if (isWord(name, length, 'flush_all')) return flushCommand(line, next)
     if (isWord(name, length, 'verbosity')) return verbosityCommand(next)
+    if (debugEnabled && isWord(name, length, 'debugtime')) return debugTime(next)
     if (
+      isWord(name, length, 'refresh_certs') ||
       isWord(name, length, 'shutdown') ||
       isWord(name, length, 'cache_memlimit') ||
       isWord(name, length, 'slabs') ||
@@ -176,7 +186,7 @@ function rare(line: u32, end: u32, next: u32): u32 {
     const last = tokenCount - 1
     if (last && tokenLength(last) >= 5 && isWord(token(last), 5, 'HTTP/')) {
       moveTo(next)
-      return CLOSE
+      return refuseLine()
     }
   }
   // Only a command can be told not to reply.
@@ -203,9 +213,24 @@ function versionCommand(next: u32): u32 {
   return DONE
 }
 
+/** memcached's command goes up to 2, its flag to 3. */
 function verbosityCommand(next: u32): u32 {
-  const known = parseUnsigned(token(1), tokenLength(1), u32.MAX_VALUE)
-  return answer(known ? 'OK' : 'CLIENT_ERROR bad command line format', next)
+  if (!parseUnsigned(token(1), tokenLength(1), u32.MAX_VALUE)) {
+    return answer('CLIENT_ERROR bad command line format', next)
+  }
+  atomic.store<u32>(VERBOSITY, min(<u32>number, 2))
+  return answer('OK', next)
+}
+
+/** Of memcached's debug builds, for tests: `p` stops the clock, `r` lets it go, a number moves it by seconds. */
+function debugTime(next: u32): u32 {
+  const word = token(1)
+  const length = tokenLength(1)
+  if (isWord(word, length, 'p')) stopClock(true)
+  else if (isWord(word, length, 'r')) stopClock(false)
+  else if (parseLooseSigned(word, length)) moveClock(<i32>number)
+  else return answer('ERROR', next)
+  return answer('OK', next)
 }
 
 /** PROTOCOL D7. Alone, done here; in a tier it is the host's, for every node. */

@@ -5,14 +5,15 @@
 import { casEnabled } from './layout'
 import { casOf, copy, itemAt, KEY_BINARY, keyOf, STALE, TOKEN_SENT } from './item'
 import { endsRight } from './chunked'
-import { close, found, giveCas, open, put, refresh } from './keys'
+import { close, found, giveCas, open, openUnseen, put, refresh } from './keys'
+import { MUTATIONS, STORE_EXISTS, STORE_NOT_FOUND, STORE_NOT_STORED, STORE_STORED, watched } from './log'
 import { allocate, free } from './slab'
 import { number, parseInt32, token, tokenCount, tokenize, tokenLength } from './tokens'
 import { currentSlot } from './route'
 import { putByte, reply } from './reply'
 import { AT_CAS_BAD, AT_CAS_HIT, AT_SET, CAS_MISSES, count, countAt } from './stats'
 import { DONE, moveTo, swallow } from './turn'
-import { ADD, APPEND, BYTES_MAX, CAS, dropValue, joinWith, META, PREPEND, receive, refuseStorage, REPLACE, SET, sizeAllowed } from './storage'
+import { ADD, APPEND, BYTES_MAX, CAS, dropValue, joinWith, META, noteItem, PREPEND, receive, refuseStorage, REPLACE, SET, sizeAllowed } from './storage'
 import {
   assignsCas, casAssigned, casWanted, clientFlags, comparesCas, expires, FINE, invalidates, isBinary, key, keyLength, mode,
   parseFlags, problemText, putKey, putNumberFlag, putOpaque, quiet, vivifies, vivifyExpires
@@ -43,7 +44,7 @@ export function metaSet(line: u32, end: u32, next: u32): u32 {
   }
   const tooLarge = !sizeAllowed(keyLength, clientFlags, bytes)
   if (currentSlot()) {
-    if (!open(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
+    if (!openUnseen(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
     close()
   }
   const address = tooLarge ? 0 : allocate(keyLength, bytes, assignsCas ? 8 : 0)
@@ -119,10 +120,17 @@ export function commitMeta(address: u32): bool {
     kept = keepAs(address, false)
     outcome = HD
   } else if (found && verb == ADD) refresh(itemAt(found))
+  if (watched(MUTATIONS)) noteItem(outcome == HD ? found : address, statusOf(outcome), verb)
   if (!(quiet && outcome == HD)) answer(outcome, item.bytes)
   close()
   if (!kept) free(address)
   return true
+}
+
+function statusOf(outcome: u16): u8 {
+  if (outcome == HD) return STORE_STORED
+  if (outcome == EX) return STORE_EXISTS
+  return outcome == NF ? STORE_NOT_FOUND : STORE_NOT_STORED
 }
 
 /** PROTOCOL D8, item 4: with I a lower cas is stored, and stays stale. */

@@ -5,7 +5,8 @@
 import { casEnabled, scratch } from './layout'
 import { ACTIVE, casOf, copy, FETCHED, Item, itemAt, KEY_BINARY, keyOf, STALE, TOKEN_SENT, valueOf } from './item'
 import { addReader, copyValue, isChained, writeEnd, writeValue } from './chunked'
-import { bump, close, deletedAgain, forget, found, giveCas, open, put, rewritten } from './keys'
+import { bump, close, deletedAgain, forget, found, giveCas, open, openUnseen, put, rewritten, show } from './keys'
+import { DELETIONS, noteDeleted, watched } from './log'
 import { allocate } from './slab'
 import { now } from './clock'
 import { hasRoom, put as say, putByte, putBytes, putNumber, reply, REPLY_MAX, writeNumber } from './reply'
@@ -68,8 +69,9 @@ function link(address: u32): void {
 
 export function metaGet(line: u32, end: u32, next: u32): u32 {
   if (!begin(line, end)) return done(next)
-  if (!open(key, keyLength)) return notOurs(line, next)
+  if (!openUnseen(key, keyLength)) return notOurs(line, next)
   let isNew = false
+  if (!found) show()
   if (!found && vivifies) {
     const address = putEmpty(0, 0)
     if (address) {
@@ -94,6 +96,7 @@ export function metaGet(line: u32, end: u32, next: u32): u32 {
     close()
     return FULL
   }
+  if (!isNew) show()
   if (sendsValue) {
     say('VA ')
     putNumber(item.bytes)
@@ -202,6 +205,7 @@ export function metaDelete(line: u32, end: u32, next: u32): u32 {
     echoes()
   } else {
     countAt(itemAt(found), AT_DELETE)
+    if (watched(DELETIONS)) noteDeleted(found, true)
     const kept = !dropsValue || dropValue()
     if (kept && invalidates) invalidate()
     else if (kept && !dropsValue) forget(true)

@@ -4,7 +4,8 @@
  * its VALUE line the host sends it from where it lies, then the line goes on behind its key.
  */
 import { casEnabled } from './layout'
-import { bump, close, found, open } from './keys'
+import { bump, close, found, openUnseen, show } from './keys'
+import { countByPrefix, GET, HIT } from './prefixes'
 import { casOf, itemAt, keyOf, valueOf } from './item'
 import { addReader, isChained } from './chunked'
 import { hasRoom, out, putByte, putNumber, reply, advance, rollBack } from './reply'
@@ -77,7 +78,7 @@ function serve(
   const before = out
   let at = from
   while (nextToken(at, end)) {
-    if (!open(start, length)) {
+    if (!openUnseen(start, length)) {
       // The route changed since the line was checked: nothing of what this turn wrote for it counts.
       rollBack(before)
       if (several) return multi(line, keys, next, from)
@@ -85,6 +86,8 @@ function serve(
       return refuse(start, length)
     }
     if (!found) {
+      show()
+      countByPrefix(start, length, GET)
       close()
       count(touches ? CMD_TOUCH : CMD_GET)
       count(touches ? TOUCH_MISSES : GET_MISSES)
@@ -95,6 +98,8 @@ function serve(
         setResume(AT_KEY, start - line)
         return FULL
       }
+      show()
+      countByPrefix(start, length, HIT)
       putHead(withCas)
       if (!chained) putRun(valueOf(found), itemAt(found).bytes + 2)
       if (touches) itemAt(found).exptime = exptime
@@ -128,7 +133,7 @@ function bad(next: u32): u32 {
 function allOurs(keys: u32, end: u32): bool {
   let at = keys
   while (nextToken(at, end)) {
-    if (!open(start, length)) return false
+    if (!openUnseen(start, length)) return false
     close()
     at = start + length
   }

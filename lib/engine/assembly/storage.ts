@@ -5,7 +5,12 @@
 import { casEnabled, itemSizeMax, scratch } from './layout'
 import { casOf, CHAINED, copy, Item, itemAt, keyOf, valueOf } from './item'
 import { copyValue, endsRight, fillAt, fillLength, nextFill, startFill, writeValue } from './chunked'
-import { close, forget, found, open, put, refresh } from './keys'
+import { close, forget, found, open, openUnseen, put, refresh } from './keys'
+import {
+  MUTATIONS, noteStore, STORE_EXISTS, STORE_NO_MEMORY as NO_MEMORY, STORE_NOT_FOUND, STORE_NOT_STORED, STORE_STORED,
+  STORE_TOO_LARGE as TOO_LARGE, watched
+} from './log'
+import { countByPrefix, SET as PREFIX_SET } from './prefixes'
 import { allocate, free } from './slab'
 import { expiresAt } from './clock'
 import { noreply, reply, setNoreply, writeNumber } from './reply'
@@ -55,9 +60,10 @@ export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
   const tooLarge = !sizeAllowed(keyLength, flags, bytes)
   if (currentSlot()) {
     // The route is asked before the value is read; it is asked again when the item is linked.
-    if (!open(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
+    if (!openUnseen(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
     close()
   }
+  countByPrefix(key, keyLength, PREFIX_SET)
   const address = tooLarge ? 0 : allocate(keyLength, bytes, 0)
   if (!address) return dropValue(verb, line, next, bytes, tooLarge, key, keyLength)
   const item = itemAt(address)
@@ -99,6 +105,7 @@ export function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge:
     close()
   }
   count(tooLarge ? STORE_TOO_LARGE : STORE_NO_MEMORY)
+  if (watched(MUTATIONS)) noteStore(key, keyLength, tooLarge ? TOO_LARGE : NO_MEMORY, verb, 0, bytes, 0)
   if (tooLarge) reply('SERVER_ERROR object too large for cache')
   else reply('SERVER_ERROR out of memory storing object')
   swallow(next, bytes + 2)
@@ -177,13 +184,20 @@ function commit(address: u32): bool {
   const verb = item.lruNext & 255
   if (!open(keyOf(address), item.keyLength)) return false
   let kept = false
+  let status = STORE_STORED
   if (verb == SET || (verb == ADD && !found) || (verb == REPLACE && found)) kept = keep(address)
-  else if (verb == CAS) kept = compareAndSet(address, item)
+  else if (verb == CAS) {
+    status = compareAndSet(address, item)
+    kept = status == STORE_STORED
+  }
   else if ((verb == APPEND || verb == PREPEND) && found && join(item, address, verb == PREPEND)) reply('STORED')
   else {
     if (verb == ADD) refresh(itemAt(found))
+    status = STORE_NOT_STORED
     reply('NOT_STORED')
   }
+  // What is there now: of append and prepend not what was sent, but all of it.
+  if (watched(MUTATIONS)) noteItem(status == STORE_STORED ? found : address, status, verb)
   close()
   if (!kept) free(address)
   return true
@@ -195,19 +209,26 @@ function keep(address: u32): bool {
   return true
 }
 
-function compareAndSet(address: u32, item: Item): bool {
+/** Under the key's lock, kept or not. */
+export function noteItem(address: u32, status: u8, verb: u32): void {
+  const item = itemAt(address)
+  noteStore(keyOf(address), item.keyLength, status, verb, item.exptime, item.bytes, item.slabClass + 1)
+}
+
+function compareAndSet(address: u32, item: Item): u8 {
   if (!found) {
     count(CAS_MISSES)
     reply('NOT_FOUND')
-    return false
+    return STORE_NOT_FOUND
   }
   if (casEnabled && item.version != 0 && item.version == casOf(found)) {
     countAt(itemAt(found), AT_CAS_HIT)
-    return keep(address)
+    keep(address)
+    return STORE_STORED
   }
   countAt(itemAt(found), AT_CAS_BAD)
   reply('EXISTS')
-  return false
+  return STORE_EXISTS
 }
 
 /** append, prepend: a new item of both values, with the old one's flags and exptime. */

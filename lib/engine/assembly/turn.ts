@@ -40,6 +40,11 @@ export function setResume(kind: u32, value: u32): void {
   store<u32>(turn, value, 16)
 }
 
+/** A word for the host: the close that follows is an error. */
+export function setRefused(): void {
+  store<u32>(turn, 1, 92)
+}
+
 export function endTurn(stop: u32, consumed: u32, txLength: u32): u32 {
   store<u32>(turn, stop)
   store<u32>(turn, consumed, 4)

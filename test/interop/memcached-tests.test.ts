@@ -1,0 +1,155 @@
+/**
+ * memcached's own test files against `continuum server`: what each of them gives is held against the list in
+ * memcached-tests.ts. A file that passes although the list says otherwise is a failure too, and so is one that the
+ * list does not know.
+ */
+import { spawn } from 'node:child_process'
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { fetchSource } from './memcached-source.js'
+import { type Expected, FILES } from './memcached-tests.js'
+import { CONTINUUM, has, temporaryFolder } from './processes.js'
+
+/** They mostly sleep. */
+const AT_ONCE = 3
+const FILE_LIMIT_MS = 180_000
+/** Set in CI: also those files that take long. */
+const ALL = process.env.MEMCACHED_TESTS === 'all'
+const ONLY = process.env.MEMCACHED_TESTS_ONLY?.split(',')
+
+/** What the test files start under these names. A signal to it reaches the server. */
+function writePrograms(folder: string): void {
+  const server = (...flags: string[]) =>
+    `#!/bin/sh\nexec "${process.execPath}" "${CONTINUUM}" server ${flags.join(' ')} "$@"\n`
+  const programs = {
+    'memcached-debug': server('--debug-commands'),
+    memcached: server(),
+    // Its first argument is a limit in seconds; ours is FILE_LIMIT_MS.
+    timedrun: '#!/bin/sh\nshift\nexec "$@"\n',
+  }
+  for (const [name, text] of Object.entries(programs)) {
+    writeFileSync(join(folder, name), text)
+    chmodSync(join(folder, name), 0o755)
+  }
+}
+
+interface Outcome {
+  /** All assertions passed, as many as were planned, and the process ended well. */
+  passed: boolean
+  failed: number[]
+  output: string
+  ms: number
+}
+
+/** Runs one file with prove; it and all that it started are one process group, which ends with it. */
+function prove(folder: string, file: string): Promise<Outcome> {
+  const begin = Date.now()
+  const child = spawn('prove', ['--verbose', join('t', file)], {
+    cwd: folder,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+    env: { ...process.env, LC_ALL: 'C', ...(file.startsWith('ssl_') ? { SSL_TEST: '1' } : {}) },
+  })
+  let output = ''
+  const hear = (bytes: Buffer) => {
+    output = (output + bytes.toString('latin1')).slice(-4_000_000)
+  }
+  child.stdout.on('data', hear)
+  child.stderr.on('data', hear)
+  const end = () => {
+    try {
+      process.kill(-child.pid!, 'SIGKILL')
+    } catch {
+      // Everybody of the group is gone.
+    }
+  }
+  const limit = setTimeout(() => {
+    output += '\nended by the runner: too slow\n'
+    end()
+  }, FILE_LIMIT_MS)
+  return new Promise(resolve =>
+    child.on('exit', code => {
+      clearTimeout(limit)
+      end()
+      const failed = [...output.matchAll(/^not ok (\d+)(?!.*# TODO)/gm)].map(match => Number(match[1]))
+      resolve({ passed: code === 0, failed, output, ms: Date.now() - begin })
+    }),
+  )
+}
+
+/** Null, or what is not as the list says. */
+function difference(expected: Expected, { passed, failed, output }: Outcome): string | null {
+  if (expected === 'pass' || 'slow' in expected || 'newer' in expected)
+    return passed ? null : `failed: ${failed.join(', ') || tail(output)}`
+  if ('notYet' in expected) return passed ? 'passes now: take it from the list of what is not there yet' : null
+  if ('left' in expected) return null
+  const wanted = Object.keys(expected.differs).map(Number)
+  if (passed) return 'passes now: it has no known difference any more'
+  const complete = !/Bad plan|planned \d+ tests? but ran|Dubious, test returned 255/.test(output)
+  const same = wanted.length === failed.length && wanted.every(number => failed.includes(number))
+  return complete && same
+    ? null
+    : `failed: ${failed.join(', ')}, known: ${wanted.join(', ')}${complete ? '' : tail(output)}`
+}
+
+/** The file says what newer versions answer. */
+function renew(path: string, edits: readonly (readonly [RegExp, string])[]): void {
+  const text = readFileSync(path, 'latin1')
+  writeFileSync(
+    path,
+    edits.reduce((sum, [pattern, to]) => sum.replace(pattern, to), text),
+    'latin1',
+  )
+}
+
+const tail = (output: string) => `\n${output.slice(-1500)}`
+
+const isRun = (expected: Expected | undefined) =>
+  expected !== undefined &&
+  (expected === 'pass' || !('left' in expected)) &&
+  (ALL || expected === 'pass' || !('slow' in expected || 'notYet' in expected))
+
+const missing = ['apt-get', 'dpkg-source', 'prove'].filter(program => !has(program))
+const place = temporaryFolder()
+t.teardown(() => place.remove())
+const source =
+  missing.length > 0 ? { ok: false as const, why: `${missing.join(', ')} missing` } : fetchSource(place.path)
+
+if (!source.ok) t.pass('skipped', { skip: source.why })
+else {
+  writePrograms(source.folder)
+  const files = readdirSync(join(source.folder, 't')).filter(name => name.endsWith('.t'))
+  t.test('the list has every file, and no other', async t => {
+    t.same(
+      files.filter(name => !FILES[name]),
+      [],
+      'files that the list does not know',
+    )
+    t.same(
+      Object.keys(FILES).filter(name => !files.includes(name)),
+      [],
+      'files that are gone',
+    )
+  })
+  t.test('every file as the list says', async t => {
+    const waiting = files.filter(name => (ONLY ? ONLY.includes(name) : isRun(FILES[name])))
+    const again: string[] = []
+    const work = async (queue: string[], judge: (file: string, problem: string | null, outcome: Outcome) => void) => {
+      for (let file = queue.shift(); file; file = queue.shift()) {
+        const expected = FILES[file]!
+        if (expected !== 'pass' && 'newer' in expected) renew(join(source.folder, 't', file), expected.newer)
+        const outcome = await prove(source.folder, file)
+        const problem = difference(expected, outcome)
+        judge(file, problem, outcome)
+      }
+    }
+    const say = (file: string, problem: string | null, { ms }: Outcome) =>
+      t.equal(problem, null, `${file} (${(ms / 1000).toFixed(1)} s)`)
+    const first = () =>
+      work(waiting, (file, problem, outcome) => (problem ? again.push(file) : say(file, problem, outcome)))
+    await Promise.all(Array.from({ length: AT_ONCE }, first))
+    // Many of the files give the server half a second for this and that: on a busy machine that is only fair alone.
+    await work(again, say)
+  })
+}
