@@ -224,5 +224,5 @@ export function threadArea(layout: Layout, thread: number) {
   const base = layout.threadAreas + thread * layout.threadStride
   const rx = base + THREAD_HEAD
   const tx = rx + RX_BYTES
-  return { base, rx, tx, scratch: tx + layout.txBytes, log: tx + 2 * layout.txBytes }
+  return { base, rx, tx, scratch: tx + layout.txBytes, log: tx + layout.txBytes + layout.scratchBytes }
 }
