@@ -14,6 +14,10 @@ export interface EngineOptions {
   memoryLimitMb: number
   /** -I, bytes; default 1 MiB. */
   itemSizeMax?: number
+  /** Bytes of the largest chunk, at most 1 MiB: larger items are chains. Default 512 KiB, or half of -I where that is less. */
+  slabChunkMax?: number
+  /** Up to how much cache_memlimit may go, in megabytes: address space, which costs nothing until it is used. Default: -m. */
+  memoryReserveMb?: number
   /** -f */
   growthFactor?: number
   /** -n */
@@ -51,7 +55,7 @@ export interface Arena {
 export const Stop = {
   /** Every whole request was executed; what is left of the input (if any) is the start of a line. */
   done: 0,
-  /** A storage command's header was consumed and an item allocated; its value is not all here. Receive `fillLength` more bytes at `fillOffset`, then call `finish`. */
+  /** A storage command's header was consumed and an item allocated; its value is not all here. Receive `fillLength` more bytes at `fillOffset`, then call `finish`, which says it again while there are more pieces. */
   value: 1,
   /** tx is full: send it, then run again from `consumed` with `resume` as returned. */
   full: 2,
@@ -65,6 +69,8 @@ export const Stop = {
   multi: 6,
   /** quit, or a line memcached closes on: send tx, then close. */
   close: 7,
+  /** tx ends with the line before a large value. Send tx, then every piece of the value (`nextPiece`), `release` the handle, then go on as after `full`. */
+  pieces: 8,
 } as const
 export type Stop = (typeof Stop)[keyof typeof Stop]
 
@@ -238,11 +244,50 @@ export interface Routed {
 /** Outcome of `install`. */
 export type Installed = 'installed' | 'kept' | 'expired' | 'no memory'
 
+/** What the page mover says to `slabs reassign`. */
+export type Reassigned = 'ok' | 'busy' | 'bad class' | 'no spare' | 'same'
+
+/** memcached's -o slab_reassign and slab_automove*, which commands change. */
+export interface AutomoveSettings {
+  reassign: boolean
+  /** 0 off, 1 by ages and free chunks, 2 whenever a class evicts. */
+  mode: number
+  /** Seconds that are looked at. */
+  window: number
+  /** A class gets a page when its oldest item is younger than this share of the oldest class's. */
+  ratio: number
+  freeRatio: number
+}
+
+/** Pages of 1 MiB and the page mover. Any thread. Classes are memcached's: from 1, and 0 is the global pool. */
+export interface PagesApi {
+  /** Asks for a page of class `source` (-1: any) for class `target`; somebody must call `moveSlice` then. */
+  reassign(source: number, target: number): Reassigned
+  /** Works off a part of what is asked for, `budget` looks at a chunk or kilobytes copied. rest: nothing to do; wait: what is left is held by others. */
+  moveSlice(budget: number): 'rest' | 'more' | 'wait'
+  readonly isMoving: boolean
+  /** Gives up one page of the pool that is too many for the limit: its bytes are nobody's while `giveBack` runs. False: there is none. */
+  release(giveBack: (offset: number, length: number) => void): boolean
+  readonly limitMb: number
+  /** Acts at once; what is above it must be moved to the pool and released. False: that much was not laid out. */
+  setLimit(megabytes: number): boolean
+  /** Of classes and the pool. */
+  readonly used: number
+  readonly inPool: number
+  /** The limit was lowered, and there are still more pages than it allows. */
+  readonly mustShrink: boolean
+  readonly automove: AutomoveSettings
+  setAutomove(settings: Partial<AutomoveSettings>): void
+  figures(): [string, bigint][]
+  resetFigures(): void
+}
+
 export interface EngineApi {
   readonly arena: Arena
+  readonly pages: PagesApi
   /** The whole memory. */
   readonly bytes: Uint8Array
-  /** This thread's receive area (64 KiB), reply area (>= itemSizeMax + 64 KiB), and scratch (>= itemSizeMax + 64 KiB). */
+  /** This thread's receive area (64 KiB), reply area (>= slabChunkMax + 64 KiB), and scratch (>= 1 MiB + 64 KiB). */
   readonly rx: Range
   readonly tx: Range
   readonly scratch: Range
@@ -256,12 +301,17 @@ export interface EngineApi {
    */
   run(offset: number, length: number, resume: number, txStart?: number, one?: boolean): Turn
   /**
-   * The value of turn.handle is complete (host filled it): store the item. Returns a Turn: done, or close; or, when the route changed meanwhile,
-   * forward/take with the whole request rebuilt in scratch (requestOffset/requestLength), consumed 0. Replies are appended at txStart.
+   * What was asked for is in its place (host filled it): the next piece is wanted (value), or the item is stored. Returns a Turn: value, done, or close;
+   * or, when the route changed meanwhile, forward/take with the whole request rebuilt in scratch (requestOffset/requestLength), consumed 0; with
+   * a handle, scratch has the request's line alone (lineLength): read the value by `nextPiece`, then `abandon` it. Replies are appended at txStart.
    */
   finish(handle: number, line?: Uint8Array | null, txStart?: number): Turn
   /** The connection went away while its value was being received. */
   abandon(handle: number): void
+  /** The chunk after this one (0: the first) of a large value; its bytes are fillLength at turn.fillOffset. 0: there are no more. They stay where they are until `release`. */
+  nextPiece(handle: number, chunk: number): number
+  /** A large value was sent, or need not be. */
+  release(handle: number): void
 
   // --- ownership. Called by the control thread unless said otherwise.
   /** Puts a route table in force: one atomic switch. False when every slot is still read by some thread in the middle of a turn: try again later. */

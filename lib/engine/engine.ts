@@ -7,7 +7,8 @@
  *   bytes -> rx -- run(offset, length, resume) --> done    keep input from `consumed` on: the start of a line
  *                                              --> full    send tx; run again from `consumed`
  *                                              --> value   all input is used up; receive fillLength bytes at
- *                                                          fillOffset, then finish(handle)
+ *                                                          fillOffset, then finish(handle), until that is done
+ *                                              --> pieces  send tx, then the pieces of the value; then as full
  *                                              --> others  the request at requestOffset is the host's; in the input
  *                                                          it is the requestLength bytes from `consumed`
  *
@@ -47,7 +48,8 @@ import {
   RX_BYTES,
   threadArea,
 } from './layout.js'
-import { checkRecord, recordHead, recordLength, tombstoneOfRecord } from './record.js'
+import { initialiseAutomove, Pages, type PagesWasm } from './pages.js'
+import { checkRecord, recordHead, recordKeyEnd, recordLength, recordValueEnd, tombstoneOfRecord } from './record.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
 const ENGINE_COUNTERS = [
@@ -141,12 +143,14 @@ const Word = {
 const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no memory']
 
 /** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
-interface Wasm extends HousekeepingWasm {
+interface Wasm extends HousekeepingWasm, PagesWasm {
   attach(thread: number): void
   time(): number
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
   finish(handle: number, txStart: number, lineLength: number): number
   abandon(handle: number): void
+  nextPiece(handle: number, chunk: number): number
+  release(handle: number): void
   setNow(seconds: number): void
   noteText(stream: number, text: number, length: number): void
   lockPrefixes(): number
@@ -161,7 +165,9 @@ interface Wasm extends HousekeepingWasm {
   handOver(keyLength: number, before: number): number
   peek(keyLength: number): number
   renew(keyLength: number, oldest: number, mark: number): number
-  install(mark: number): number
+  prepare(): number
+  pieceAt(handle: number, offset: number): number
+  install(mark: number, isPrepared: number, prepared: number): number
   installAbsent(keyLength: number, mark: number): number
   collect(owner: number, before: number, hot: number, cursor: number, buckets: number, bytesMax: number): number
   listKeys(before: number, cursor: number, buckets: number): number
@@ -184,15 +190,29 @@ function compile(): WebAssembly.Module {
 /** Throws an Error with one plain sentence when the options do not fit. */
 export function createArena(options: EngineOptions): Arena {
   const full = fullOptions(options)
-  const { wasmPages } = computeLayout(full)
-  const memory = new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
+  let memory: WebAssembly.Memory
+  try {
+    memory = memoryFor(full)
+  } catch (error) {
+    // The system does not promise so much more than -m: then there is no room to grow.
+    if (!(error instanceof RangeError) || full.memoryReserveMb <= full.memoryLimitMb) throw error
+    full.memoryReserveMb = full.memoryLimitMb
+    memory = memoryFor(full)
+  }
   initialise(memory, full, false)
+  initialiseAutomove(memory)
   return { memory, module: compile(), options: full }
+}
+
+function memoryFor(options: Required<EngineOptions>): WebAssembly.Memory {
+  const { wasmPages } = computeLayout(options)
+  return new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
 }
 
 /** The same memory for a new life: everything stored and counted is gone. Nobody may be using the arena. */
 export function resetArena(arena: Arena): void {
   initialise(arena.memory, arena.options, true)
+  initialiseAutomove(arena.memory)
 }
 
 /** Instances hold nothing but addresses and the time, so lives of one arena may share them. */
@@ -214,6 +234,7 @@ function instanceOf(arena: Arena, thread: number): Wasm {
 
 export class Engine implements EngineApi {
   readonly arena: Arena
+  readonly pages: Pages
   readonly bytes: Uint8Array
   readonly rx: Range
   readonly tx: Range
@@ -236,7 +257,7 @@ export class Engine implements EngineApi {
     const area = threadArea(this.#layout, thread)
     this.rx = { offset: area.rx, length: RX_BYTES }
     this.tx = { offset: area.tx, length: this.#layout.txBytes }
-    this.scratch = { offset: area.scratch, length: this.#layout.txBytes }
+    this.scratch = { offset: area.scratch, length: this.#layout.scratchBytes }
     this.#keyAt = area.base + KEY
     this.#streams = this.#control('streams')
     this.#words = new Uint32Array(memory.buffer, area.base + TURN, 32)
@@ -263,6 +284,7 @@ export class Engine implements EngineApi {
       stored: () => this.#sum('total_items'),
       items: () => this.#sum('curr_items') + this.#sum('tombstones'),
     })
+    this.pages = new Pages(memory, this.#wasm)
   }
 
   setTime(unixSeconds: number): void {
@@ -294,6 +316,17 @@ export class Engine implements EngineApi {
     this.#wasm.abandon(handle)
   }
 
+  nextPiece(handle: number, chunk: number): number {
+    const next = this.#wasm.nextPiece(handle, chunk) >>> 0
+    this.turn.fillOffset = this.#words[Word.fillOffset]!
+    this.turn.fillLength = this.#words[Word.fillLength]!
+    return next
+  }
+
+  release(handle: number): void {
+    this.#wasm.release(handle)
+  }
+
   #readTurn(stop: Stop): Turn {
     const turn = this.turn
     const words = this.#words
@@ -302,9 +335,11 @@ export class Engine implements EngineApi {
     turn.txLength = words[Word.txLength]!
     const kind = words[Word.resumeKind]!
     turn.resume = kind === 0 ? 0 : kind * RESUME_KIND + words[Word.resumeValue]!
+    turn.handle = 0
     turn.refused = stop === Stop.close && words[Word.refused] !== 0
     if (turn.refused) words[Word.refused] = 0
     if (stop === Stop.done || stop === Stop.full || stop === Stop.close) return turn
+    turn.handle = words[Word.handle]!
     turn.requestOffset = words[Word.requestOffset]!
     turn.requestLength = words[Word.requestLength]!
     turn.lineLength = words[Word.lineLength]!
@@ -315,7 +350,6 @@ export class Engine implements EngineApi {
     turn.epoch = words[Word.epoch]!
     turn.fillOffset = words[Word.fillOffset]!
     turn.fillLength = words[Word.fillLength]!
-    turn.handle = words[Word.handle]!
     return turn
   }
 
@@ -372,15 +406,34 @@ export class Engine implements EngineApi {
   }
 
   handOver(key: Uint8Array, before: number): ItemRecord | null {
-    return this.#record(this.#wasm.handOver(this.#putKey(key), before))
+    const length = this.#wasm.handOver(this.#putKey(key), before)
+    return length === 0 ? null : this.#record(this.scratch.offset)
   }
 
   peek(key: Uint8Array): ItemRecord | null {
-    return this.#record(this.#wasm.peek(this.#putKey(key)))
+    const length = this.#wasm.peek(this.#putKey(key))
+    return length === 0 ? null : this.#record(this.scratch.offset)
   }
 
-  #record(length: number): ItemRecord | null {
-    return length === 0 ? null : this.bytes.slice(this.scratch.offset, this.scratch.offset + length)
+  /** The record at `at` in scratch, with its value from the chunks it lies in when it is a large one. */
+  #record(at: number): ItemRecord {
+    const length = recordLength(this.bytes, at)
+    const handle = this.#words[Word.handle]!
+    if (handle === 0) return this.bytes.slice(at, at + length)
+    const record = new Uint8Array(length)
+    const valueAt = recordKeyEnd(this.bytes, at)
+    const valueEnd = recordValueEnd(this.bytes, at)
+    record.set(this.bytes.subarray(at, at + valueAt))
+    let to = valueAt
+    for (let chunk = this.nextPiece(handle, 0); chunk !== 0 && to < valueEnd; chunk = this.nextPiece(handle, chunk)) {
+      const { fillOffset, fillLength } = this.turn
+      const size = Math.min(fillLength, valueEnd - to)
+      record.set(this.bytes.subarray(fillOffset, fillOffset + size), to)
+      to += size
+    }
+    record.set(this.bytes.subarray(at + valueAt, at + valueAt + length - valueEnd), valueEnd)
+    this.release(handle)
+    return record
   }
 
   renew(key: Uint8Array, oldest: number, mark: number): boolean {
@@ -401,9 +454,27 @@ export class Engine implements EngineApi {
 
   install(record: ItemRecord, mark: number): Installed {
     checkRecord(record)
-    if (record.length > this.scratch.length) return 'no memory'
+    if (record.length > this.arena.options.slabChunkMax / 2) return this.#installLarge(record, mark)
     this.bytes.set(record, this.scratch.offset)
-    return INSTALLED[this.#wasm.install(mark)]!
+    return INSTALLED[this.#wasm.install(mark, 0, 0)]!
+  }
+
+  /** Its value does not go through scratch, where it might not fit, but straight into the item. */
+  #installLarge(record: ItemRecord, mark: number): Installed {
+    const valueAt = recordKeyEnd(record, 0)
+    const valueEnd = recordValueEnd(record, 0)
+    const { offset } = this.scratch
+    this.bytes.set(record.subarray(0, valueAt), offset)
+    this.bytes.set(record.subarray(valueEnd), offset + valueAt)
+    const handle = this.#wasm.prepare() >>> 0
+    for (let from = valueAt; handle !== 0 && from < valueEnd; ) {
+      const size = this.#wasm.pieceAt(handle, from - valueAt)
+      const to = this.#words[Word.fillOffset]!
+      const part = record.subarray(from, Math.min(valueEnd, from + size))
+      this.bytes.set(part, to)
+      from += part.length
+    }
+    return INSTALLED[this.#wasm.install(mark, 1, handle)]!
   }
 
   installAbsent(key: Uint8Array, mark: number): boolean {
@@ -415,9 +486,9 @@ export class Engine implements EngineApi {
     const records: ItemRecord[] = []
     const end = this.scratch.offset + this.#words[Word.written]!
     for (let at = this.scratch.offset; at < end; ) {
-      const length = recordLength(this.bytes, at)
-      records.push(this.bytes.slice(at, at + length))
-      at += length
+      const record = this.#record(at)
+      records.push(record)
+      at += record.length
     }
     return { records, cursor: this.#cursor(next) }
   }
@@ -561,7 +632,6 @@ export class Engine implements EngineApi {
       for (let i = 0; i < engine.length; i++) engine[i]! += counters[i]!
       for (let i = 0; i < host.length; i++) host[i]! += hosts[i]!
     }
-    const { memoryLimitMb } = this.arena.options
     const summed = new Map(ENGINE_COUNTERS.map((name, index): [string, bigint] => [name, engine[index]!]))
     const figures = new Map<string, bigint>(CLASS_FIGURES.slice(9).map(name => [name, 0n]))
     for (const { counters, figures: ofClass } of this.classes()) {
@@ -575,7 +645,7 @@ export class Engine implements EngineApi {
       ...summed,
       ...figures,
       ...HOST_COUNTERS.map((name, index): [string, bigint] => [name, BigInt(host[index]!)]),
-      ['limit_maxbytes', BigInt(memoryLimitMb) * 1048576n],
+      ...this.pages.figures(),
       ['hash_power_level', BigInt(this.housekeeping.hashPower())],
       ['hash_bytes', BigInt(this.buckets() * 4)],
       ['hash_is_expanding', this.housekeeping.isGrowing() ? 1n : 0n],
@@ -620,6 +690,7 @@ export class Engine implements EngineApi {
   resetStats(): void {
     this.clearPrefixes()
     const { buffer } = this.arena.memory
+    this.pages.resetFigures()
     for (let thread = 0; thread <= this.arena.options.threads; thread++) {
       const { base } = threadArea(this.#layout, thread)
       const counters = new BigInt64Array(buffer, base + COUNTERS, ENGINE_COUNTERS.length)

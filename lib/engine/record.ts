@@ -69,6 +69,16 @@ export function recordLength(bytes: Uint8Array, offset: number): number {
   return RECORD_HEADER + view.getUint8(2) + view.getUint32(20, true) + cas
 }
 
+/** Where, from the start of the record at `offset`, its key ends; and its value. */
+export function recordKeyEnd(bytes: Uint8Array, offset: number): number {
+  return RECORD_HEADER + bytes[offset + 2]!
+}
+
+export function recordValueEnd(bytes: Uint8Array, offset: number): number {
+  const { buffer, byteOffset } = bytes
+  return recordKeyEnd(bytes, offset) + new DataView(buffer, byteOffset + offset, RECORD_HEADER).getUint32(20, true)
+}
+
 /** Records come from other nodes: one that is not whole is refused before the engine copies from it. */
 export function checkRecord(record: ItemRecord): void {
   if (record.length <= RECORD_HEADER) throw new Error(`a record of ${record.length} bytes is cut short`)

@@ -4,7 +4,8 @@
  *
  *   input:  socket -> [kept: came, not worked on] -> engine.run | filling (a value going into its item)
  *                                                               | collecting (a request that must be whole first)
- *   output: pending (requests under way, answered in order) ; out (bytes that the socket did not take)
+ *   output: pending (requests under way, answered in order) ; out (bytes that the socket did not take) ; sending (a large
+ *           value, sent from where it lies: nothing else is worked on until it is out)
  *
  * While a request is pending nothing else of this connection is executed, with one exception: requests that go to other
  * nodes may be pipelined, as long as all of them were routed by the same epoch. So one client's order for one key holds,
@@ -14,6 +15,7 @@
  * noticed by the next step. So a client that sends ten thousand commands at once costs no stack.
  */
 import { Stop, type Turn } from '../engine/contract.js'
+import { requestOf } from '../engine/pieces.js'
 import type { Connection, ConnectionHandler, Timer } from '../transport/loop.js'
 import { type CloseReason, type ConnState, numberOf } from './conn-events.js'
 import type { DataPlane } from './data-plane.js'
@@ -59,6 +61,7 @@ export class ClientConnection implements ConnectionHandler {
   #filling: { offset: number; left: number; handle: number; line: Buffer | null } | null = null
   #collecting: { bytes: Buffer; filled: number } | null = null
   #out: Buffer[] = []
+  #sending: { handle: number; chunk: number; offset: number; left: number } | null = null
   #pending: Pending[] = []
   #pendingBytes = 0
   /** How large this connection's forwarded replies tend to be. */
@@ -138,6 +141,8 @@ export class ClientConnection implements ConnectionHandler {
     }
     out.splice(0, done)
     if (out.length > 0) return
+    this.#sendPieces()
+    if (this.#sending) return
     this.#plane.newTurn(this.#number)
     this.#drive(0)
   }
@@ -162,6 +167,8 @@ export class ClientConnection implements ConnectionHandler {
     this.#turnTimer = null
     if (this.#filling) this.#plane.engine.abandon(this.#filling.handle)
     this.#filling = null
+    if (this.#sending) this.#plane.engine.release(this.#sending.handle)
+    this.#sending = null
     this.#collecting = null
     const pending = this.#pending
     this.#pending = []
@@ -200,12 +207,12 @@ export class ClientConnection implements ConnectionHandler {
     }
     this.#driving = false
     if (this.#connection.closed) return
-    if (this.#successor && this.#pending.length === 0 && this.#out.length === 0) {
+    if (this.#successor && this.#pending.length === 0 && !this.#stuck) {
       this.#successor()
       return
     }
     const moreToDo = this.#turnTimer !== null && !this.#closing
-    if ((this.#closing || (this.#ended && !moreToDo)) && this.#out.length === 0 && this.#pending.length === 0) {
+    if ((this.#closing || (this.#ended && !moreToDo)) && !this.#stuck && this.#pending.length === 0) {
       this.#connection.close()
       return
     }
@@ -239,7 +246,7 @@ export class ClientConnection implements ConnectionHandler {
   // --- input
 
   #mayRead(): boolean {
-    if (this.#closing || this.#ended || this.#successor || this.#out.length > 0) return false
+    if (this.#closing || this.#ended || this.#successor || this.#stuck) return false
     return this.#pending.length === 0 || (this.#canPipeline() && this.#kept.length < AHEAD_BYTES_MAX)
   }
 
@@ -290,7 +297,7 @@ export class ClientConnection implements ConnectionHandler {
   /** One step with what was kept. False: it must wait, for the socket, for an answer or for more input. */
   #workOnKept(): boolean {
     const kept = this.#kept
-    if (this.#closing || this.#successor || this.#out.length > 0 || kept.length === 0) return false
+    if (this.#closing || this.#successor || this.#stuck || kept.length === 0) return false
     if (this.#filling) {
       const part = kept.bytes.subarray(0, this.#filling.left)
       this.#plane.engine.bytes.set(part, this.#filling.offset)
@@ -339,6 +346,9 @@ export class ClientConnection implements ConnectionHandler {
       used = length
       const line = turn.lineLength > 0 ? this.#copy(requestOffset, turn.lineLength) : null
       this.#filling = { offset: turn.fillOffset, left: turn.fillLength, handle: turn.handle, line }
+    } else if (stop === Stop.pieces) {
+      this.#sending = { handle: turn.handle, chunk: 0, offset: 0, left: 0 }
+      this.#sendPieces()
     } else if (stop === Stop.close) this.#close(turn)
     else if (stop === Stop.done) this.#incomplete = consumed < length
     else if (stop !== Stop.full && length - consumed < requestLength) {
@@ -401,9 +411,10 @@ export class ClientConnection implements ConnectionHandler {
     const turn = this.#plane.engine.finish(filling.handle, filling.line)
     this.#resume = turn.resume
     this.#sendTx(turn)
-    if (turn.stop === Stop.close) this.#close(turn)
+    if (turn.stop === Stop.value) this.#filling = { ...filling, offset: turn.fillOffset, left: turn.fillLength }
+    else if (turn.stop === Stop.close) this.#close(turn)
     else if (turn.stop !== Stop.done) {
-      this.#dispatch(turn, this.#newRequest(this.#copy(turn.requestOffset, turn.requestLength)))
+      this.#dispatch(turn, this.#newRequest(requestOf(this.#plane.engine, turn)))
     }
   }
 
@@ -544,6 +555,34 @@ export class ClientConnection implements ConnectionHandler {
     engine.count('bytes_written', turn.txLength)
     const sent = this.#out.length > 0 ? 0 : this.#connection.send(engine.tx.offset, turn.txLength)
     if (sent < turn.txLength) this.#out.push(this.#copy(engine.tx.offset + sent, turn.txLength - sent))
+  }
+
+  /** What was answered has not all gone out yet. */
+  get #stuck(): boolean {
+    return this.#out.length > 0 || this.#sending !== null
+  }
+
+  /** Sends as much of a large value as the socket takes. */
+  #sendPieces(): void {
+    const { engine } = this.#plane
+    const sending = this.#sending
+    while (sending && this.#out.length === 0 && !this.#connection.closed) {
+      if (sending.left === 0) {
+        sending.chunk = engine.nextPiece(sending.handle, sending.chunk)
+        if (sending.chunk === 0) {
+          engine.release(sending.handle)
+          this.#sending = null
+          return
+        }
+        sending.offset = engine.turn.fillOffset
+        sending.left = engine.turn.fillLength
+      }
+      const sent = this.#connection.send(sending.offset, sending.left)
+      engine.count('bytes_written', sent)
+      sending.offset += sent
+      sending.left -= sent
+      if (sending.left > 0) return
+    }
   }
 
   #copy(offset: number, length: number): Buffer {

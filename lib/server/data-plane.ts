@@ -12,6 +12,7 @@
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
 import { STREAMS } from '../engine/log-reader.js'
+import { copyPieces } from '../engine/pieces.js'
 import { configReply, type TierConfig, tierConfigText } from '../protocol/index.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
@@ -38,6 +39,7 @@ import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
 import { isNoreply, type Request, serverError, tokensOf } from './request.js'
 import { Silence } from './silence.js'
+import { memlimitCommand, slabsCommand } from './slabs-command.js'
 import { clusterConfig, clusterConfigValue, type Facts, statsReply } from './stats-command.js'
 import { TierCommands } from './tier-commands.js'
 import { WatchConnection } from './watch-connection.js'
@@ -247,35 +249,63 @@ export class DataPlane {
   execute(request: Request): void {
     const { engine } = this
     const { bytes } = request
-    if (bytes.length > engine.scratch.length) {
-      request.answer(serverError(request, 'object too large for cache'))
-      return
-    }
     if (this.silence.isSilent && this.#refusesSilently(request)) return
     this.newTurn(request.connection)
-    engine.bytes.set(bytes, engine.scratch.offset)
-    let turn = engine.run(engine.scratch.offset, bytes.length, 0, 0, true)
+    // Of a request that is larger than scratch, which only a value can make it, the rest goes straight into its item.
+    const here = Math.min(bytes.length, engine.scratch.length)
+    engine.bytes.set(here === bytes.length ? bytes : bytes.subarray(0, here), engine.scratch.offset)
+    let turn = engine.run(engine.scratch.offset, here, 0, 0, true)
+    if (turn.stop === Stop.value) turn = this.#fill(turn, request, here)
     if (turn.stop === Stop.done || turn.stop === Stop.close) {
       if (this.#mayAnswer(request)) request.answer(this.takeTx(turn))
       return
     }
-    if (turn.stop !== Stop.full) {
+    if (turn.stop !== Stop.full && turn.stop !== Stop.pieces) {
       this.dispatch(turn, request)
       return
     }
     const parts: Buffer[] = []
     let size = 0
-    for (let at = 0; turn.stop === Stop.full && size < REPLY_BYTES_MAX; ) {
-      parts.push(this.takeTx(turn))
-      size += turn.txLength
-      at += turn.consumed
-      turn = engine.run(engine.scratch.offset + at, bytes.length - at, turn.resume, 0, true)
+    for (let at = 0; (turn.stop === Stop.full || turn.stop === Stop.pieces) && size < REPLY_BYTES_MAX; ) {
+      const { stop, consumed, resume, handle } = turn
+      const more = [this.takeTx(turn)]
+      if (stop === Stop.pieces) {
+        more.push(...copyPieces(engine, handle))
+        engine.release(handle)
+      }
+      for (const part of more) size += part.length
+      parts.push(...more)
+      at += consumed
+      turn = engine.run(engine.scratch.offset + at, here - at, resume, 0, true)
     }
     parts.push(this.takeTx(turn))
     if (!this.#mayAnswer(request)) return
     if (turn.stop === Stop.done) request.answer(Buffer.concat(parts))
     else if (turn.stop === Stop.multi) this.#goOnElsewhere(turn, request, parts)
-    else request.answer(serverError(request, 'out of memory writing get response'))
+    else {
+      if (turn.stop === Stop.pieces) engine.release(turn.handle)
+      request.answer(serverError(request, 'out of memory writing get response'))
+    }
+  }
+
+  /** The rest of a request's value, which begins at `from`, into its item. */
+  #fill(first: Turn, { bytes }: Request, from: number): Turn {
+    const { engine } = this
+    let turn = first
+    const { handle, lineLength } = turn
+    const line = lineLength > 0 ? bytes.subarray(0, lineLength) : null
+    for (let at = from; turn.stop === Stop.value; ) {
+      const { fillOffset, fillLength } = turn
+      if (bytes.length - at < fillLength) {
+        engine.abandon(handle) // a request that says more than it has
+        return turn
+      }
+      engine.bytes.set(bytes.subarray(at, at + fillLength), fillOffset)
+      at += fillLength
+      turn = engine.finish(handle, line)
+    }
+    if (turn.handle !== 0) engine.abandon(turn.handle) // it must go elsewhere: the request as it came does
+    return turn
   }
 
   #mayAnswer(request: Request): boolean {
@@ -397,7 +427,9 @@ export class DataPlane {
     if (words[0] === 'lru') this.#lruCommand(request, words)
     else if (words[0] === 'lru_crawler') {
       this.#answer(request, crawlerCommand(words, this.#lru, request.pipelined === true))
-    } else if (words[0] === 'stats' && words[1] === 'sizes') this.#answer(request, sizes(this.#lru))
+    } else if (words[0] === 'slabs') this.#pages(request, slabsCommand(words.slice(1), this.engine.pages))
+    else if (words[0] === 'cache_memlimit') this.#pages(request, memlimitCommand(words.slice(1), this.engine.pages))
+    else if (words[0] === 'stats' && words[1] === 'sizes') this.#answer(request, sizes(this.#lru))
     else if (words[0] === 'stats' && words[1] === 'cachedump') request.answer(cachedump(words.slice(2), this.#lru))
     else if (words[0] === 'stats') this.#tier.stats(request, words.slice(1))
     else if (words[0] === 'flush_all') this.#tier.flush(request, words)
@@ -426,6 +458,12 @@ export class DataPlane {
       reply.close()
       request.answer(Buffer.from('ERROR\r\n'))
     }
+  }
+
+  /** What was asked of the page mover is the control thread's to do. */
+  #pages(request: Request, reply: string): void {
+    if (reply === 'OK') this.#port.post({ type: 'pages' })
+    request.answer(isNoreply(request.bytes) ? EMPTY : Buffer.from(`${reply}\r\n`))
   }
 
   #stats(words: readonly string[]): Buffer {

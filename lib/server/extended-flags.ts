@@ -4,13 +4,14 @@
  */
 type Word =
   /** It does something here. */
-  | { kind: 'works'; value: boolean }
+  | { kind: 'works'; value: boolean | 'optional' }
   /** Taken, so that a memcached command line starts here too; what it tunes is not there. */
   | { kind: 'idle' }
   | { kind: 'refused'; reason: string }
 
 const WORKS: Word = { kind: 'works', value: true }
 const SWITCH: Word = { kind: 'works', value: false }
+const OPTIONAL: Word = { kind: 'works', value: 'optional' }
 const IDLE: Word = { kind: 'idle' }
 const refused = (reason: string): Word => ({ kind: 'refused', reason })
 const NO_PROXY = refused('there is no proxy: a node of weight 0 routes (see --weight)')
@@ -45,13 +46,13 @@ const WORDS: Readonly<Record<string, Word>> = {
   warm_lru_pct: WORKS,
   hot_max_factor: WORKS,
   warm_max_factor: WORKS,
-  slab_reassign: IDLE,
-  no_slab_reassign: IDLE,
-  slab_automove: IDLE,
-  slab_automove_ratio: IDLE,
-  slab_automove_window: IDLE,
-  slab_automove_freeratio: IDLE,
-  slab_chunk_max: IDLE,
+  slab_reassign: SWITCH,
+  no_slab_reassign: SWITCH,
+  slab_automove: OPTIONAL,
+  slab_automove_ratio: WORKS,
+  slab_automove_window: WORKS,
+  slab_automove_freeratio: WORKS,
+  slab_chunk_max: WORKS,
   read_buf_mem_limit: IDLE,
   resp_obj_mem_limit: IDLE,
   inline_ascii_resp: IDLE,
@@ -90,11 +91,11 @@ export function extendedOptions(lists: readonly string[]): ExtendedOptions {
       idle.push(name)
       continue
     }
-    if (word.value !== at >= 0 || text.length === at + 1) {
+    if ((word.value !== 'optional' && word.value !== at >= 0) || (at >= 0 && text.length === at + 1)) {
       return { ok: false, sentence: `-o ${text}: ${word.value ? `give ${name}=value` : 'takes no value'}` }
     }
     values.delete(name)
-    values.set(name, text.slice(at + 1))
+    values.set(name, at < 0 ? '' : text.slice(at + 1))
   }
   return { ok: true, values, idle }
 }

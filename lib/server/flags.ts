@@ -7,6 +7,7 @@ import { availableParallelism } from 'node:os'
 import { extendedOptions } from './extended-flags.js'
 import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.js'
 import { type LruFlags, lruFlags } from './lru-flags.js'
+import { type SlabFlags, slabFlags } from './slab-flags.js'
 import { type TlsFlags, tlsFlags } from './tls-files.js'
 
 export interface ServerOptions {
@@ -18,6 +19,7 @@ export interface ServerOptions {
   memoryLimitMb: number
   threads: number
   itemSizeMax: number
+  slabs: SlabFlags
   maxConnections: number
   factor: number
   chunkSizeMin: number
@@ -203,6 +205,9 @@ function serverOptions(values: FlagValues): ServerOptions {
   if (typeof places === 'string') throw new BadFlag(places)
   const extended = extendedOptions(texts(values.extended))
   if (!extended.ok) throw new BadFlag(extended.sentence)
+  const itemSizeMax = itemSize(values['max-item-size'], memoryLimitMb)
+  const slabs = slabFlags(extended.values, itemSizeMax)
+  if (typeof slabs === 'string') throw new BadFlag(slabs)
   const tls = tlsFlags(values['enable-ssl'] === true, extended.values)
   if (typeof tls === 'string') throw new BadFlag(tls)
   const lru = lruFlags(extended.values)
@@ -215,7 +220,8 @@ function serverOptions(values: FlagValues): ServerOptions {
     unix: places.unix,
     memoryLimitMb,
     threads: whole(values, 'threads', Math.min(4, availableParallelism()), 1, THREADS_MAX),
-    itemSizeMax: itemSize(values['max-item-size'], memoryLimitMb),
+    itemSizeMax,
+    slabs,
     maxConnections: whole(values, 'conn-limit', 1024, 1, 1_000_000),
     factor: growthFactor(values['slab-growth-factor']),
     chunkSizeMin: whole(values, 'slab-min-size', 48, 1, 64 * KILO),

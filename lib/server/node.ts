@@ -17,6 +17,7 @@ import type { Topology } from '../tier/topology.js'
 import { checkTopology } from '../tier/validate.js'
 import { chooseLoop, createWaker } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'
+import { giveBackMemory } from '../transport/memory.js'
 import { createNetLoop } from '../transport/net.js'
 import { eventPort } from '../transport/plane-port.js'
 import { addressesOf } from '../transport/resolve.js'
@@ -29,6 +30,7 @@ import { Fence } from './fence.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
+import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { ProcessCommands } from './process-commands.js'
 import { type Facts, statsReply } from './stats-command.js'
@@ -98,6 +100,9 @@ export interface RunningNode {
 const VERSIONS_RESERVED = 1n << 24n
 const STOP_LIMIT_MS = 3000
 const NOBODY = 65_535
+/** cache_memlimit may raise -m to so many times of it, or so many megabytes, as far as that can be addressed: room that costs nothing until it is used. */
+const MEMORY_GROWS_TO = 4
+const MEMORY_GROWS_TO_MB = 1024
 
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   return new NodeProcess(options).start()
@@ -123,6 +128,7 @@ class NodeProcess {
   readonly #fence = new Fence()
   #control: ControlPlane | null = null
   #maintainer: Maintainer | null = null
+  #pageMover: PageMover | null = null
   #membership: Membership | null = null
   #commands: ProcessCommands | null = null
   #loop: 'net' | 'epoll' = 'net'
@@ -143,7 +149,9 @@ class NodeProcess {
     this.#loop = choice.kind
     const arena = createArena({
       memoryLimitMb: server.memoryLimitMb,
+      memoryReserveMb: Math.max(MEMORY_GROWS_TO * server.memoryLimitMb, MEMORY_GROWS_TO_MB),
       itemSizeMax: server.itemSizeMax,
+      ...(server.slabs.chunkMax === null ? {} : { slabChunkMax: server.slabs.chunkMax }),
       growthFactor: server.factor,
       chunkSizeMin: server.chunkSizeMin,
       threads: server.threads + (server.udp.length > 0 ? 1 : 0),
@@ -162,9 +170,9 @@ class NodeProcess {
     if (server.prefixDelimiter !== null) engine.wantStreams(PREFIXES)
     this.#commands = this.#processCommands(engine)
     engine.housekeeping.tune(server.lru.settings)
-    this.#maintainer = new Maintainer({
-      ...{ engine, loop: createNetLoop({ memory: new Uint8Array(0) }), hashExpands: server.lru.hashExpands },
-    })
+    engine.pages.setAutomove(server.slabs.automove)
+    const loop = createNetLoop({ memory: new Uint8Array(0) })
+    this.#maintainer = new Maintainer({ engine, loop, hashExpands: server.lru.hashExpands })
     // Until the first topology is in force every request waits: none may be answered as if this node were alone.
     if (tier) {
       const nobody = { points: Uint32Array.of(0), owners: Uint16Array.of(NOBODY), tenures: Uint32Array.of(0) }
@@ -173,6 +181,9 @@ class NodeProcess {
     const incarnation = String(BigInt(Date.now()) * 1000n + BigInt(randomInt(1000)))
     try {
       const { ports, ears } = await this.#startThreads(arena, choice.kind, incarnation)
+      const release = (offset: number, length: number) => giveBackMemory(engine.bytes, offset, length)
+      this.#pageMover = new PageMover({ loop, engine, release })
+      this.#pageMover.start()
       this.#options.onListening?.(ears)
       this.#maintainer.start()
       const clientPort = ears.tcp[0]?.port ?? 0
@@ -206,6 +217,7 @@ class NodeProcess {
     this.#stopping = true
     if (this.#timer) clearInterval(this.#timer)
     this.#membership?.stop()
+    this.#pageMover?.stop()
     this.#control?.stop()
     this.#maintainer?.stop()
     this.#store?.close()
@@ -377,6 +389,7 @@ class NodeProcess {
         else if (message.type === 'stopped') hasStopped()
         else if (message.type === 'say') this.#options.log.debug(message.sentence)
         else if (message.type === 'crawl') this.#maintainer?.crawl(message.classes)
+        else if (message.type === 'pages') this.#pageMover?.wake()
         else if (!this.#commands?.onMessage(plane, message)) entry.forControl?.(message)
       }
     })

@@ -72,6 +72,8 @@ export type ToControl =
   | { type: 'failed'; sentence: string }
   /** Nothing of the life before is left here: no connection, nothing parked. Answers `drop`. */
   | { type: 'dropped' }
+  /** The page mover has something to do. */
+  | { type: 'pages' }
   | { type: 'stopped' }
 
 export type ToData =

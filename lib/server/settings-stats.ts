@@ -15,9 +15,10 @@ export function settingsLines(engine: EngineApi, facts: Facts): Line[] {
   const onOff = (is: boolean) => (is ? 'on' : 'off')
   const yesNo = (is: boolean) => (is ? 'yes' : 'no')
   const lru = engine.housekeeping.lru()
+  const { automove } = engine.pages
   const tls = server?.tls ?? null
   return [
-    ['maxbytes', options.memoryLimitMb * 1048576],
+    ['maxbytes', engine.pages.limitMb * 1048576],
     ['maxconns', facts.maxConnections],
     ['tcpport', facts.port],
     ['udpport', facts.udpPort],
@@ -43,11 +44,11 @@ export function settingsLines(engine: EngineApi, facts: Facts): Line[] {
     ['item_size_max', options.itemSizeMax],
     ['maxconns_fast', 'yes'],
     ['hashpower_init', options.hashPower],
-    ['slab_reassign', 'no'],
-    ['slab_automove', 0],
-    ['slab_automove_ratio', '0.80'],
-    ['slab_automove_window', 10],
-    ['slab_chunk_max', options.itemSizeMax],
+    ['slab_reassign', yesNo(automove.reassign)],
+    ['slab_automove', automove.mode],
+    ['slab_automove_ratio', automove.ratio.toFixed(2)],
+    ['slab_automove_window', automove.window],
+    ['slab_chunk_max', options.slabChunkMax],
     ['lru_crawler', yesNo(lru.crawler)],
     ['lru_crawler_sleep', lru.crawlerSleepUs],
     ['lru_crawler_tocrawl', lru.crawlerTocrawl],

@@ -42,8 +42,9 @@ const AFTER_THREADS = [
   ...['conn_yields', 'hash_power_level', 'hash_bytes', 'hash_is_expanding'],
   ...['slab_reassign_rescues', 'slab_reassign_chunk_rescues', 'slab_reassign_inline_reclaim'],
   ...['slab_reassign_busy_items', 'slab_reassign_busy_deletes', 'slab_reassign_busy_nomem'],
-  ...['slab_reassign_last_busy_status', 'slab_reassign_running', 'slabs_moved', 'lru_crawler_running'],
-  ...['lru_crawler_starts', 'lru_maintainer_juggles', 'malloc_fails', 'log_worker_dropped', 'log_worker_written'],
+  ...['slab_reassign_last_busy_status', 'slab_reassign_evictions_nomem', 'slab_reassign_running', 'slabs_moved'],
+  ...['lru_crawler_running', 'lru_crawler_starts', 'lru_maintainer_juggles'],
+  ...['malloc_fails', 'log_worker_dropped', 'log_worker_written'],
   ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers'],
 ]
 const LAST = [
@@ -67,7 +68,7 @@ export function statsReply(words: readonly string[], engine: EngineApi, facts: F
     case 'items':
       return statLines(itemStats(engine.classes(), engine.housekeeping.lru(), facts.now))
     case 'slabs':
-      return statLines(slabStats(engine.classes()))
+      return statLines(slabStats(engine))
     case 'reset':
       engine.resetStats()
       return Buffer.from('RESET\r\n')
@@ -153,12 +154,10 @@ function itemStats(classes: readonly ClassStats[], lru: LruSettings, now: number
 const SLAB_COUNTERS = ['cmd_set', 'delete_hits', 'incr_hits', 'decr_hits', 'cas_hits', 'cas_badval', 'touch_hits']
 
 /** Classes that have a page. */
-function slabStats(classes: readonly ClassStats[]): Line[] {
-  const active = classes.filter(({ pages }) => pages > 0)
-  let malloced = 0
+function slabStats(engine: EngineApi): Line[] {
+  const active = engine.classes().filter(({ pages }) => pages > 0)
   const lines = active.flatMap(({ id, chunkSize, chunksPerPage, pages, freeChunks, counters }) => {
     const total = pages * chunksPerPage
-    malloced += total * chunkSize
     const hits = ['hits_to_hot', 'hits_to_warm', 'hits_to_cold', 'hits_to_temp']
     const own: Line[] = [
       ['chunk_size', chunkSize],
@@ -173,7 +172,7 @@ function slabStats(classes: readonly ClassStats[]): Line[] {
     ]
     return own.map(([name, value]): Line => [`${id}:${name}`, value])
   })
-  return [...lines, ['active_slabs', active.length], ['total_malloced', malloced]]
+  return [...lines, ['active_slabs', active.length], ['total_malloced', engine.pages.used * 1048576]]
 }
 
 function statLines(lines: readonly Line[]): Buffer {

@@ -20,6 +20,7 @@ export interface Libc {
   read(fd: number, address: number, length: number): number
   close(fd: number): number
   dup(fd: number): number
+  madvise(address: number, length: number, advice: number): number
   eventfd(initial: number, flags: number): number
   epollCreate(flags: number): number
   epollControl(epoll: number, operation: number, fd: number, event: number): number
@@ -45,6 +46,8 @@ export const IPPROTO_TCP = 6
 export const IPPROTO_IPV6 = 41
 export const IPV6_V6ONLY = 26
 export const TCP_NODELAY = 1
+/** madvise: the pages' contents are not needed any more, their memory goes back to the system. */
+export const MADV_DONTNEED = 4
 export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const MSG_NOSIGNAL = 0x4000
@@ -134,6 +137,7 @@ function bindCalls(koffi: Koffi): Libc {
     read: library.func('int64_t read(int, uint64_t, size_t)'),
     close: library.func('int close(int)'),
     dup: library.func('int dup(int)'),
+    madvise: library.func('int madvise(uint64_t, size_t, int)'),
     eventfd: library.func('int eventfd(unsigned int, int)'),
     epollCreate: library.func('epoll_create1', 'int', ['int']),
     epollControl: library.func('epoll_ctl', 'int', ['int', 'int', 'int', 'uint64_t']),

@@ -1,10 +1,12 @@
 /**
- * Looks over a whole arena in which nobody works: is every item in its bucket and in exactly one list, are the free lists
- * sane, does every chunk belong to one of them, do the figures add up? The addresses are those of lib/engine/layout.ts and of
- * lib/engine/assembly (item.ts, lru.ts, table.ts). For tests; a difference is a sentence.
+ * Looks over a whole arena in which nobody works: is every item in its bucket and in exactly one list, are chains whole and
+ * the free lists sane, does every chunk belong to one of them, do the figures add up? Pages are audit-pages.ts's. The
+ * addresses are those of lib/engine/layout.ts and of lib/engine/assembly (item.ts, chunked.ts, lru.ts, table.ts). For tests;
+ * a difference is a sentence.
  */
 import type { EngineApi } from '../../lib/engine/contract.js'
 import { CLASS_STRIDE, computeLayout, type Layout } from '../../lib/engine/layout.js'
+import { auditPages } from './audit-pages.js'
 
 /** Words and bytes of an item. */
 const HASH_NEXT = 0
@@ -20,18 +22,17 @@ const LINKED = 1
 const TOMBSTONE = 8
 const FREE = 64
 const OWN_CAS = 1024
+const CHUNK = 2048
+const CHAINED = 4096
+/** Words behind the key of a chained item, and their length; words of a chunk of a chain. */
+const CHAIN_HEAD = 16
+const CHAIN_READERS = 4
+const PREV = 4
+const HEAD = 8
+const USED = 36
 const LIST_SHIFT = 8
 /** Words of a slab class. */
-const CLASS = {
-  lock: 0,
-  chunkSize: 4,
-  chunksPerPage: 8,
-  freeHead: 12,
-  freeCount: 16,
-  carve: 20,
-  carveEnd: 24,
-  pages: 28,
-}
+const CLASS = { lock: 0, freeHead: 12, freeCount: 16 }
 const LISTS_AT = 32
 const LISTS = 4
 const MEM_REQUESTED_AT = 96
@@ -41,13 +42,15 @@ const LOCKS_WORD = 3
 const FINDINGS_MAX = 10
 
 export interface AuditOptions {
-  /** Values that connections are in the middle of receiving: chunks that are in no list. */
+  /** Chunks of values that connections are in the middle of receiving, or still read: they are in no list. */
   filling?: number
+  /** Connections that are in the middle of sending a value of the table from its chunks. */
+  readers?: number
 }
 
 /** What is wrong, in sentences; empty: nothing. */
 export function audit(engine: EngineApi, options: AuditOptions = {}): string[] {
-  return new Audit(engine).run(options.filling ?? 0)
+  return new Audit(engine).run(options.filling ?? 0, options.readers ?? 0)
 }
 
 class Audit {
@@ -58,6 +61,9 @@ class Audit {
   readonly #inTable = new Set<number>()
   readonly #inLists = new Set<number>()
   readonly #freed = new Set<number>()
+  /** The class of every chunk that was met. */
+  readonly #chunks = new Map<number, number>()
+  #readers = 0
 
   constructor(engine: EngineApi) {
     this.#engine = engine
@@ -65,14 +71,15 @@ class Audit {
     this.#view = new DataView(engine.arena.memory.buffer)
   }
 
-  run(filling: number): string[] {
+  run(filling: number, readers: number): string[] {
     this.#locks()
     this.#table()
     for (let index = 0; index < this.#layout.chunkSizes.length; index++) this.#class(index)
     for (const address of this.#inTable) {
       if (!this.#inLists.has(address)) this.#say(`item ${address} is in the table and in no list`)
     }
-    this.#chunks(filling)
+    if (this.#readers !== readers) this.#say(`${this.#readers} readers are counted, and there are ${readers}`)
+    auditPages(this.#engine, this.#chunks, filling, finding => this.#say(finding))
     this.#figures()
     return this.#findings
   }
@@ -120,14 +127,60 @@ class Audit {
     const { chunkSizes } = this.#layout
     const bits = this.#bits(at)
     const keyLength = this.#view.getUint8(at + KEY_LENGTH)
-    const chunkSize = chunkSizes[this.#view.getUint8(at + SLAB_CLASS)]
+    const index = this.#view.getUint8(at + SLAB_CLASS)
+    const chunkSize = chunkSizes[index]
     if (this.#bucketOf(this.#word(at + HASH)) !== bucket) this.#say(`item ${at} is in the wrong bucket ${bucket}`)
     if (!(bits & LINKED) || bits & FREE) this.#say(`item ${at} in the table has the bits ${bits.toString(2)}`)
     if (keyLength < 1 || keyLength > 250) this.#say(`item ${at} has a key of ${keyLength} bytes`)
+    if (bits & CHAINED) {
+      if (index !== chunkSizes.length - 1) this.#say(`the chained item ${at} is of class ${index}`)
+      this.#chain(at, bits, keyLength)
+      return
+    }
+    this.#chunk(at, index)
     if (chunkSize === undefined || this.#sizeOf(at) > chunkSize) this.#say(`item ${at} does not fit in its chunk`)
     const end = at + HEADER + keyLength + this.#word(at + BYTES)
     if (!(bits & TOMBSTONE) && this.#view.getUint16(end, true) !== 0x0a0d)
       this.#say(`the value of item ${at} has no end`)
+  }
+
+  #chunk(at: number, index: number): void {
+    if (this.#chunks.has(at)) this.#say(`chunk ${at} is met twice`)
+    this.#chunks.set(at, index)
+  }
+
+  /** A chain as chunked.ts describes it: each chunk knows its neighbours and its item, and together they have the value. */
+  #chain(item: number, bits: number, keyLength: number): void {
+    const { chunkSizes } = this.#layout
+    const chain = item + HEADER + keyLength
+    this.#chunk(
+      item,
+      chunkSizes.findIndex(size => size >= HEADER + keyLength + CHAIN_HEAD),
+    )
+    this.#readers += this.#word(chain + CHAIN_READERS)
+    let before = 0
+    let bytes = 0
+    let end: number[] = []
+    for (let at = this.#word(chain); at !== 0; at = this.#word(at)) {
+      if (this.#chunks.has(at)) {
+        this.#say(`chunk ${at} of the chain ${item} is met twice`)
+        return
+      }
+      const index = this.#view.getUint8(at + SLAB_CLASS)
+      const used = this.#word(at + USED)
+      this.#chunk(at, index)
+      if (this.#bits(at) !== CHUNK) this.#say(`chunk ${at} of a chain has the bits ${this.#bits(at).toString(2)}`)
+      if (this.#word(at + PREV) !== before) this.#say(`chunk ${at} of a chain does not point back to ${before}`)
+      if (this.#word(at + HEAD) !== item) this.#say(`chunk ${at} does not know its item ${item}`)
+      if (used < 1 || HEADER + used > (chunkSizes[index] ?? 0)) this.#say(`chunk ${at} cannot have ${used} bytes`)
+      end = [...end, ...new Uint8Array(this.#view.buffer, at + HEADER + Math.max(0, used - 2), Math.min(2, used))]
+      before = at
+      bytes += used
+    }
+    const expected = this.#word(item + BYTES) + 2
+    if (bytes !== expected) this.#say(`the chain ${item} has ${bytes} bytes, and says ${expected}`)
+    const [cr, lf] = end.slice(-2)
+    if (!(bits & TOMBSTONE) && (cr !== 13 || lf !== 10)) this.#say(`the value of the chain ${item} has no end`)
   }
 
   /** Of a table that may be growing (table.ts). */
@@ -145,15 +198,20 @@ class Audit {
     const told = this.#view.getBigInt64(base + MEM_REQUESTED_AT, true)
     if (told !== BigInt(requested)) this.#say(`class ${index} has items of ${requested} bytes, and says ${told}`)
     let free = 0
+    let last = 0
     for (let at = this.#word(base + CLASS.freeHead); at !== 0; at = this.#word(at + HASH_NEXT)) {
       if (this.#freed.has(at)) {
         this.#say(`chunk ${at} is met twice in a free list`)
         break
       }
+      // The first one's lruPrev says nothing (slab.ts).
+      if (free > 0 && this.#word(at + LRU_PREV) !== last)
+        this.#say(`the free chunk ${at} does not point back to ${last}`)
       free++
+      last = at
       this.#freed.add(at)
+      this.#chunk(at, index)
       if (!(this.#bits(at) & FREE)) this.#say(`chunk ${at} in a free list has the bits ${this.#bits(at).toString(2)}`)
-      if (this.#view.getUint8(at + SLAB_CLASS) !== index) this.#say(`chunk ${at} is in the free list of another class`)
     }
     const count = this.#word(base + CLASS.freeCount)
     if (free !== count) this.#say(`class ${index} has ${free} free chunks, and says ${count}`)
@@ -187,26 +245,6 @@ class Audit {
       this.#say(`list ${list}, class ${index}, has items of ${bytes} bytes, and says ${this.#word(base + 12)}`)
     }
     return bytes
-  }
-
-  /** No two overlap, and none is lost. */
-  #chunks(filling: number): void {
-    const { chunkSizes, classes } = this.#layout
-    const all = [...this.#inTable, ...this.#freed].sort((a, b) => a - b)
-    for (const [i, address] of all.entries()) {
-      const size = chunkSizes[this.#view.getUint8(address + SLAB_CLASS)] ?? 0
-      if (all[i + 1] !== undefined && address + size > all[i + 1]!)
-        this.#say(`chunks ${address} and ${all[i + 1]} overlap`)
-    }
-    let cut = 0
-    for (const [index, size] of chunkSizes.entries()) {
-      const base = classes + index * CLASS_STRIDE
-      const notCut = Math.floor((this.#word(base + CLASS.carveEnd) - this.#word(base + CLASS.carve)) / size)
-      cut += this.#word(base + CLASS.pages) * this.#word(base + CLASS.chunksPerPage) - notCut
-    }
-    if (cut !== all.length + filling) {
-      this.#say(`${cut} chunks were given out, ${all.length} are in the table or free, and ${filling} are being filled`)
-    }
   }
 
   #figures(): void {

@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import type { Arena, Turn } from '../../lib/engine/contract.js'
 import { Stop } from '../../lib/engine/contract.js'
 import { createArena, Engine } from '../../lib/engine/engine.js'
+import { copyPieces, requestOf } from '../../lib/engine/pieces.js'
 
 const EMPTY: Buffer = Buffer.alloc(0)
 export const START = 1_700_000_000
@@ -60,7 +61,8 @@ export class Driver {
     const turn = this.engine.finish(filling.handle, filling.line)
     this.#resume = turn.resume
     this.#take(turn)
-    if (turn.stop !== Stop.done) this.#out += this.#onStop(turn, this.#request(turn))
+    if (turn.stop === Stop.value) this.#filling = { ...filling, offset: turn.fillOffset, length: turn.fillLength }
+    else if (turn.stop !== Stop.done) this.#out += this.#onStop(turn, this.#request(turn))
     return this.#input.length > 0
   }
 
@@ -81,6 +83,10 @@ export class Driver {
       this.#filling = { offset: turn.fillOffset, length: turn.fillLength, handle: turn.handle, line }
     } else if (stop === Stop.close) {
       this.closed = true
+    } else if (stop === Stop.pieces) {
+      const { handle } = turn
+      for (const piece of copyPieces(engine, handle)) this.#out += piece.toString('latin1')
+      engine.release(handle)
     } else if (stop !== Stop.done && stop !== Stop.full) {
       if (used + turn.requestLength > this.#input.length) {
         this.#input = this.#input.subarray(used)
@@ -91,12 +97,11 @@ export class Driver {
     }
     const before = this.#input.length
     this.#input = this.#input.subarray(used)
-    return this.#input.length < before || stop === Stop.full
+    return this.#input.length < before || stop === Stop.full || stop === Stop.pieces
   }
 
   #request(turn: Turn): string {
-    const from = turn.requestOffset
-    return Buffer.from(this.engine.bytes.subarray(from, from + turn.requestLength)).toString('latin1')
+    return requestOf(this.engine, turn).toString('latin1')
   }
 
   #take(turn: Turn): void {

@@ -44,6 +44,7 @@ const SETTINGS = [
   { flushEnabled: false, growthFactor: 2 },
   { itemSizeMax: 1024, memoryLimitMb: 2 },
   { itemSizeMax: 4 << 20 },
+  { slabChunkMax: 512 },
 ] as const
 const arenas = SETTINGS.map(() => null as ReturnType<typeof smallArena> | null)
 

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { ItemRecord, RouteTable } from '../../lib/engine/contract.js'
 import { Engine } from '../../lib/engine/engine.js'
 import { audit } from './audit.js'
-import { Driver, hammers, START, smallArena } from './driver.js'
+import { Driver, hammers, random, START, smallArena } from './driver.js'
 
 const numberOf = (driver: Driver, name: string) => Number(/\r\n(\d+) *\r\n/.exec(driver.send(`get ${name}\r\n`))?.[1])
 
@@ -66,6 +66,46 @@ t.test('the same keys, while the control thread juggles, crawls and dumps', asyn
   t.ok(crawled > 1000 && dumped > 100_000, `${crawled} items crawled, ${dumped} bytes dumped`)
   t.same(audit(engine), [])
 })
+
+t.test(
+  'the same keys, in chunks and chains whose pages move, while items are evicted, juggled, crawled and rehashed',
+  async t => {
+    const arena = smallArena({ memoryLimitMb: 12, slabChunkMax: 4096, growthFactor: 2, hashPower: 12 })
+    const engine = new Engine(arena, 2)
+    const { housekeeping, pages } = engine
+    engine.setTime(START)
+    const driver = new Driver(engine)
+    for (const name of ['counter', 'c0', 'c1', 'c2', 'c3', 'c4']) driver.send(`set ${name} 0 0 1\r\n0\r\n`)
+    let isOver = false
+    const running = hammers<number>('mixed', arena).finally(() => {
+      isOver = true
+    })
+    const classes = engine.classes().length
+    const next = random(5)
+    for (let round = 0; !isOver; round++) {
+      const sources = engine.classes().filter(one => one.pages > 1)
+      const from = sources[Math.floor(next() * sources.length)]
+      if (from) pages.reassign(from.id, next() < 0.5 ? 1 + Math.floor(next() * classes) : 0)
+      for (let i = 0; i < 20 && pages.moveSlice(200) !== 'rest'; i++);
+      housekeeping.grow()
+      for (let index = 0; index < classes; index++) housekeeping.juggle(index)
+      housekeeping.beginCrawl(classes - 1 - (round % classes), round % 4)
+      for (let i = 0; i < 20; i++) {
+        housekeeping.crawl(classes - 1 - (round % classes), 20)
+        pages.moveSlice(20)
+      }
+      housekeeping.endCrawl(classes - 1 - (round % classes))
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    const total = (await running).reduce((sum, part) => sum + part)
+    t.equal(numberOf(driver, 'counter'), total)
+    while (pages.isMoving) pages.moveSlice(1000)
+    const stat = (name: string) => Number(engine.stats().get(name))
+    t.ok(stat('slabs_moved') > 10 && stat('slab_reassign_chunk_rescues') > 10, `${stat('slabs_moved')} pages moved`)
+    t.ok(stat('evictions') > 100, `${stat('evictions')} evictions meanwhile`)
+    t.same(audit(engine), [])
+  },
+)
 
 t.test('keys that leave and come back: every increment counts once', async t => {
   const arena = smallArena({ memoryLimitMb: 8 })

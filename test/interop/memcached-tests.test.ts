@@ -25,8 +25,9 @@ function writePrograms(folder: string): void {
   const programs = {
     'memcached-debug': server('--debug-commands'),
     memcached: server(),
-    // Its first argument is a limit in seconds; ours is FILE_LIMIT_MS.
-    timedrun: '#!/bin/sh\nshift\nexec "$@"\n',
+    // Its first argument is a limit in seconds; ours is FILE_LIMIT_MS. The server does not share the file's stdout, which
+    // Node would make non-blocking: what the file says at length would be lost.
+    timedrun: '#!/bin/sh\nshift\nexec "$@" >/dev/null\n',
   }
   for (const [name, text] of Object.entries(programs)) {
     writeFileSync(join(folder, name), text)

@@ -39,9 +39,9 @@ export function crawl(index: u32, steps: u32): bool {
       unlock(guard)
       return false
     }
-    const freed = look(index, address, itemAt(address))
+    const isOurs = look(index, address, itemAt(address))
     unlock(guard)
-    if (freed) free(address)
+    if (isOurs) free(address)
   }
   return true
 }
@@ -54,6 +54,7 @@ export function endCrawl(index: u32): void {
   unlock(guard)
 }
 
+/** True: the item was dead, and its chunk is to be freed. */
 function look(index: u32, address: u32, item: Item): bool {
   setCrawlAt(index, item.lruPrev)
   const stripe = stripeOf(item.hash)
@@ -61,15 +62,15 @@ function look(index: u32, address: u32, item: Item): bool {
   if (!tryLock(stripe)) return false
   addFigure(index, CRAWLER_ITEMS_CHECKED, 1)
   const flushed = isFlushed(item)
-  const dead = !(item.bits & TOMBSTONE) && (flushed || isExpired(item))
-  if (dead) {
+  let isOurs = false
+  if (!(item.bits & TOMBSTONE) && (flushed || isExpired(item))) {
     addFigure(index, CRAWLER_RECLAIMED, 1)
     add(RECLAIMED_HERE)
     if (!flushed) noteUnfetched(item)
-    drop(address, item)
+    isOurs = drop(address, item)
   } else note(item)
   unlock(stripe)
-  return dead
+  return isOurs
 }
 
 function note(item: Item): void {

@@ -5,7 +5,8 @@
 import { now, isExpired, isFlushed } from './clock'
 import { evictions, HOT_FACTOR, HOT_PERCENT, WARM_FACTOR, WARM_PERCENT } from './layout'
 import { lock, tryLock, unlock } from './locks'
-import { ACTIVE, FETCHED, Item, itemAt, sizeOf, TOMBSTONE } from './item'
+import { ACTIVE, CHAINED, FETCHED, Item, itemAt, sizeOf, TOMBSTONE } from './item'
+import { releaseChain } from './chunked'
 import {
   addFigure, classAt, CLASS_EVICTED_ACTIVE, CLASS_EVICTED_UNFETCHED, CLASS_EXPIRED_UNFETCHED, CLASS_RECLAIMED, COLD,
   DIRECT_RECLAIMS, EVICTED, EVICTED_NONZERO, EVICTED_TIME, HOT, isSegmented, listBytes, listTail, LRUTAIL_REFLOCKED,
@@ -13,7 +14,7 @@ import {
 } from './lru'
 import { EVICTIONS as EVICTIONS_STREAM, noteEvicted, watched } from './log'
 import { remove, stripeOf } from './table'
-import { free, uncount } from './slab'
+import { free, take, uncount } from './slab'
 import { count, EVICTED_ACTIVE, EVICTED_UNFETCHED, EVICTIONS, EXPIRED_UNFETCHED, RECLAIMED } from './stats'
 
 /** Items looked at for one allocation at most; the last ones spare nobody, however active. Fewer without evictions. */
@@ -28,11 +29,13 @@ const BUSY_MAX: u32 = 8
 // What `pull` did, or the chunk that became free.
 const NOTHING: u32 = 0
 const MOVED: u32 = 1
+/** A chain went: its chunks are on the free lists, or will be when nobody reads it any more. */
+const UNCHAINED: u32 = 2
 
 /** The chunk of what lies dead at the end of COLD, or 0. Runs under the class's lock. */
 export function reclaimTail(index: u32): u32 {
   const pulled = pull(index, COLD, false, 0, 0)
-  return pulled > MOVED ? pulled : 0
+  return pulled > UNCHAINED ? pulled : 0
 }
 
 /**
@@ -47,6 +50,10 @@ export function makeRoom(index: u32): u32 {
     if (pulled == NOTHING) pulled = pull(index, HOT, forced, 0, -1)
     if (pulled == NOTHING) pulled = pull(index, WARM, forced, 0, -1)
     if (pulled == NOTHING) pulled = pull(index, TEMP, false, 0, 0)
+    if (pulled == UNCHAINED) {
+      pulled = take(classAt(index))
+      if (!pulled) continue
+    }
     if (pulled > MOVED) {
       addFigure(index, DIRECT_RECLAIMS, step + 1)
       return pulled
@@ -91,7 +98,7 @@ function visit(index: u32, list: u32, bytesMax: u64, ageMax: i64): bool {
   lock(guard)
   const pulled = pull(index, list, false, bytesMax, ageMax)
   unlock(guard)
-  if (pulled > MOVED) free(pulled)
+  if (pulled > UNCHAINED) free(pulled)
   return pulled != NOTHING
 }
 
@@ -125,8 +132,7 @@ function settle(address: u32, item: Item, list: u32, evicts: bool, bytesMax: u64
       noteEviction(item)
       if (watched(EVICTIONS_STREAM)) noteEvicted(address)
     }
-    drop(address, item)
-    return address
+    return drop(address, item) ? address : UNCHAINED
   }
   if (list == COLD) {
     if (!(item.bits & ACTIVE) || !isSegmented()) return NOTHING
@@ -143,8 +149,7 @@ function reclaim(address: u32, item: Item): u32 {
   count(RECLAIMED)
   addFigure(item.slabClass, CLASS_RECLAIMED, 1)
   noteUnfetched(item)
-  drop(address, item)
-  return address
+  return drop(address, item) ? address : UNCHAINED
 }
 
 /** A dead item that was never read. */
@@ -161,7 +166,7 @@ function rescue(address: u32, item: Item, figure: u32): u32 {
   return MOVED
 }
 
-function noteEviction(item: Item): void {
+export function noteEviction(item: Item): void {
   const index = item.slabClass
   count(EVICTIONS)
   addFigure(index, EVICTED, 1)
@@ -177,11 +182,19 @@ function noteEviction(item: Item): void {
   }
 }
 
-/** Under the key's lock and the class's: out of the table, the list and the figures. The chunk is the caller's. */
-export function drop(address: u32, item: Item): void {
+/**
+ * Under the key's lock and the class's: out of the table, the list and the figures. True: the chunk is the caller's. A
+ * chain is given back here.
+ */
+export function drop(address: u32, item: Item): bool {
   addFigure(item.slabClass, MEM_REQUESTED, -<i64>sizeOf(address))
   uncount(item)
   remove(address)
   unlinkList(address)
+  if (item.bits & CHAINED) {
+    releaseChain(address, item.slabClass)
+    return false
+  }
   item.bits = 0
+  return true
 }

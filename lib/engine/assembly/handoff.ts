@@ -2,19 +2,24 @@
  * The store's side of handoff (DESIGN 8; lib/engine/contract.ts has the sentences). Called by the control thread, under
  * the same locks as every request. Records are written to and read from this thread's scratch.
  *
+ * A chained value goes from its chunks into the record, and from the record into its chunks, by the host: then scratch has
+ * the record's start up to the key, and behind that at once the cas unique.
+ *
  * Record: 0 format (1)   1 bits   2 keyLength   3 unused   4 flags (u32)   8 version (u64)
  *        16 seconds to live (u32)   20 bytes (u32)   24 key, value, cas unique (u64) if it has its own
  */
 import { keyArea, locks, scratch, scratchEnd, stripeMask, turn } from './layout'
 import { lock, unlock } from './locks'
 import {
-  ACTIVE, casOf, copy, FETCHED, HEADER, Item, itemAt, KEY_BINARY, keyOf, OWN_CAS, STALE, TOKEN_SENT, TOMBSTONE, valueOf
+  ACTIVE, casOf, CHAINED, copy, FETCHED, Item, itemAt, KEY_BINARY, keyOf, OWN_CAS, STALE, TOKEN_SENT, TOMBSTONE
 } from './item'
+import { addReader, readValue, writeEnd, writeValue } from './chunked'
 import { bucketAt, bucketCount } from './table'
 import { close, dropHeld, giveCas, held, lockKey, putAs, putTombstone } from './keys'
 import { isExpired, isFlushed, now, observeVersion } from './clock'
 import { arcAt, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, enterTurn, leaveTurn, slotEpoch, slotSelf } from './route'
-import { allocate, discard } from './slab'
+import { allocate, discard, free } from './slab'
+import { describeFill } from './turn'
 import { md5Word0 } from './md5'
 import { FLUSHED_VERSION } from './layout'
 
@@ -43,6 +48,11 @@ function recordSize(item: Item): u32 {
   return RECORD_HEADER + <u32>item.keyLength + (item.bits & TOMBSTONE ? 0 : item.bytes + (item.bits & OWN_CAS ? 8 : 0))
 }
 
+/** Does its value have to be read by the host? */
+function isLarge(item: Item): bool {
+  return (item.bits & (CHAINED | TOMBSTONE)) == CHAINED
+}
+
 function writeRecord(address: u32, to: u32): void {
   const item = itemAt(address)
   let bits: u8 = 0
@@ -66,16 +76,23 @@ function writeRecord(address: u32, to: u32): void {
   copy(to + RECORD_HEADER, keyOf(address), item.keyLength)
   if (tombstone) return
   const value = to + RECORD_HEADER + item.keyLength
-  copy(value, valueOf(address), item.bytes)
-  if (bits & RECORD_OWN_CAS) store<u64>(value + item.bytes, casOf(address))
+  const length = isLarge(item) ? 0 : item.bytes
+  readValue(address, value, length)
+  if (bits & RECORD_OWN_CAS) store<u64>(value + length, casOf(address))
 }
 
-/** Of what is dead by time or by a flush: that it is gone, which must be known where an older copy may still be. */
+/**
+ * Of what is dead by time or by a flush: that it is gone, which must be known where an older copy may still be. Of a large
+ * value the record's start, and the turn's handle: its item, which now has a reader.
+ */
 function recordOfHeld(): u32 {
   const item = itemAt(held)
   const size = recordSize(item)
   writeRecord(held, scratch)
-  if (!isDead(item)) return size
+  if (!isDead(item)) {
+    if (isLarge(item)) keepForReading(held)
+    return size
+  }
   store<u8>(scratch, RECORD_TOMBSTONE, 1)
   store<u32>(scratch, 0, 4)
   store<u32>(scratch, 0, 16)
@@ -83,9 +100,13 @@ function recordOfHeld(): u32 {
   return RECORD_HEADER + <u32>item.keyLength
 }
 
-/** Length of the record in scratch; 0: nothing such is held. The key is in the key area. */
+/**
+ * Length of the record, which is in scratch; 0: nothing such is held. The key is in the key area. The turn's handle: the
+ * item whose value must still be read, then released; 0: the record is whole.
+ */
 export function handOver(length: u32, before: u32): u32 {
   enterTurn()
+  describeFill(0, 0, 0)
   lockKey(keyArea, length)
   let size: u32 = 0
   if (held && itemAt(held).mark < before) {
@@ -100,6 +121,7 @@ export function handOver(length: u32, before: u32): u32 {
 /** As handOver, of anything that is held, and it stays. */
 export function peek(length: u32): u32 {
   enterTurn()
+  describeFill(0, 0, 0)
   lockKey(keyArea, length)
   let size: u32 = 0
   if (held) size = recordOfHeld()
@@ -119,20 +141,33 @@ export function renew(length: u32, oldest: u32, mark: u32): bool {
   return good
 }
 
-/** The record is in scratch. */
-export function install(mark: u32): u32 {
+function keepForReading(address: u32): void {
+  addReader(address)
+  describeFill(0, 0, address)
+}
+
+/** An unlinked item for the record whose start is in scratch: the host fills its chunks, then installs it. 0: no memory. */
+export function prepare(): u32 {
+  const address = allocate(load<u8>(scratch, 2), load<u32>(scratch, 20), load<u8>(scratch, 1) & RECORD_OWN_CAS ? 8 : 0)
+  if (address) itemAt(address).bytes = load<u32>(scratch, 20)
+  return address
+}
+
+/** The record is in scratch. `prepared`: its start alone, and this item has the value, or is 0 where there was no memory. */
+export function install(mark: u32, isPrepared: bool, prepared: u32): u32 {
   enterTurn()
   const version = load<u64>(scratch, 8)
   const bits = load<u8>(scratch, 1)
   observeVersion(version)
   lockKey(scratch + RECORD_HEADER, load<u8>(scratch, 2))
-  const outcome = installLocked(version, bits, mark)
+  const outcome = installLocked(version, bits, mark, isPrepared, prepared)
   close()
+  if (prepared && held != prepared) free(prepared)
   leaveTurn()
   return outcome
 }
 
-function installLocked(version: u64, bits: u8, mark: u32): u32 {
+function installLocked(version: u64, bits: u8, mark: u32, isPrepared: bool, prepared: u32): u32 {
   if (version <= load<u64>(FLUSHED_VERSION)) return EXPIRED
   if (held && itemAt(held).mark >= mark && itemAt(held).version >= version) return KEPT
   if (bits & RECORD_TOMBSTONE) return putTombstone(version, mark) ? INSTALLED : NO_MEMORY
@@ -141,27 +176,27 @@ function installLocked(version: u64, bits: u8, mark: u32): u32 {
   const keyLength = <u32>load<u8>(scratch, 2)
   const bytes = load<u32>(scratch, 20)
   const ownCas = (bits & RECORD_OWN_CAS) != 0
-  const address = allocate(HEADER + keyLength + bytes + 2 + (ownCas ? 8 : 0))
+  const address = isPrepared ? prepared : allocate(keyLength, bytes, ownCas ? 8 : 0)
   if (!address) {
     // What is held is older than the record: it must not be read any more.
     if (held) dropHeld()
     return NO_MEMORY
   }
   const item = itemAt(address)
-  item.keyLength = <u8>keyLength
   item.flags = load<u32>(scratch, 4)
   item.exptime = bits & RECORD_EXPIRES ? now + toLive : 0
   item.bytes = bytes
   copy(keyOf(address), scratch + RECORD_HEADER, keyLength)
-  copy(valueOf(address), scratch + RECORD_HEADER + keyLength, bytes)
-  store<u16>(valueOf(address) + bytes, 0x0a0d)
+  const value = scratch + RECORD_HEADER + keyLength
+  if (!isPrepared) writeValue(address, 0, value, bytes)
+  writeEnd(address)
   putAs(address, version, mark)
   if (bits & RECORD_FETCHED) item.bits |= FETCHED
   if (bits & RECORD_ACTIVE) item.bits |= ACTIVE
   if (bits & RECORD_STALE) item.bits |= STALE
   if (bits & RECORD_TOKEN_SENT) item.bits |= TOKEN_SENT
   if (bits & RECORD_KEY_BINARY) item.bits |= KEY_BINARY
-  if (ownCas) giveCas(address, load<u64>(scratch + RECORD_HEADER + keyLength + bytes))
+  if (ownCas) giveCas(address, load<u64>(isPrepared ? value : value + bytes))
   return INSTALLED
 }
 
@@ -226,8 +261,12 @@ function endWalk(cursor: u32, written: u32): u32 {
   return cursor
 }
 
+/**
+ * A large item comes alone: its record's start is in scratch, and the turn's handle is the item, to be read and released.
+ */
 export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buckets: u32, bytesMax: u32): u32 {
   enterTurn()
+  describeFill(0, 0, 0)
   const last = min(bucketCount(), cursor + buckets)
   let to = scratch
   let visits: u32 = 0
@@ -252,12 +291,20 @@ export function collect(owner: u32, before: u32, hotOnly: bool, cursor: u32, buc
         continue
       }
       if (!isDead(item)) {
+        const large = isLarge(item)
         const size = recordSize(item)
-        if (to != scratch && (to - scratch + size > bytesMax || size > scratchEnd - to)) {
+        if (to != scratch && (large || to - scratch + size > bytesMax || size > scratchEnd - to)) {
           unlock(stripe)
           return endWalk(bucket, to - scratch)
         }
         writeRecord(address, to)
+        if (large) {
+          keepForReading(address)
+          store<u32>(link, item.hashNext)
+          discard(address)
+          unlock(stripe)
+          return endWalk(bucket, size)
+        }
         to += size
       }
       store<u32>(link, item.hashNext)

@@ -3,12 +3,18 @@
  */
 import { attachLayout, FLUSH_AT, FLUSHED_VERSION, VERSION_COUNTER } from './layout'
 import { flushVersion, now, observeVersion, setNow } from './clock'
+import { chunkAt, fillAt, fillLength, firstChunk, removeReader, startFill } from './chunked'
+import { HEADER, itemAt } from './item'
 import { free } from './slab'
+import { describeFill } from './turn'
 
 export { runRequests as run, runFinish as finish } from './machine'
 export {
-  collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, peek, pointOf, renew, routeOf, sweepTombstones
+  collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, peek, pointOf, prepare, renew, routeOf,
+  sweepTombstones
 } from './handoff'
+export { isMoverBusy, moveSlice, reassign } from './page-mover'
+export { mustShrink, putReleased, setPageLimit, takeSurplus } from './pages'
 export { findFreeSlot, switchTo } from './route'
 export { noteText } from './log'
 export { clearPrefixes, lockPrefixes, unlockPrefixes } from './prefixes'
@@ -34,6 +40,29 @@ export function abandon(handle: u32): void {
 export function flushed(): u64 {
   return load<u64>(FLUSHED_VERSION)
 }
+
+/**
+ * The chunk behind this one of a chained item that the caller reads, 0: the first. Where its bytes lie goes to the turn
+ * block. 0: there are no more.
+ */
+export function nextPiece(handle: u32, chunk: u32): u32 {
+  const next = chunk ? chunkAt(chunk).next : firstChunk(handle)
+  if (next) describeFill(next + HEADER, chunkAt(next).used, handle)
+  return next
+}
+
+/** How many bytes of an item that is being filled fit at `offset` in one piece; where goes to the turn block. */
+export function pieceAt(handle: u32, offset: u32): u32 {
+  startFill(handle, offset, itemAt(handle).bytes + 2)
+  describeFill(fillAt, fillLength, handle)
+  return fillLength
+}
+
+/** The caller reads it no more. */
+export function release(handle: u32): void {
+  removeReader(handle)
+}
+
 export function version(): u64 {
   return atomic.load<u64>(VERSION_COUNTER)
 }

@@ -6,11 +6,17 @@
  *   48 key ... value ... \r\n
  *
  * A linked item changes only under its key's stripe lock; lruPrev and lruNext only under its class's lock. An item that
- * is being filled belongs to one connection. Until it is linked, three fields mean something else: `version` is the cas
- * unique as sent, `time` the exptime as sent, `lruNext` the verb and noreply (storage.ts).
+ * is being filled belongs to one connection. Until it is linked, four fields mean something else: `version` is the cas
+ * unique as sent, `time` the exptime as sent, `lruNext` the verb and noreply (storage.ts), `lruPrev` the chunk of a chain
+ * that is being filled. An item that fits in no chunk is CHAINED: its value lies in other chunks (chunked.ts).
  */
 
 export const HEADER: u32 = 48
+
+// Behind the key of a CHAINED item, instead of its value: 0 first chunk   4 readers   8 cas unique of its own (8)
+export const CHAIN_HEAD: u32 = 16
+export const CHAIN_READERS: u32 = 4
+export const CHAIN_CAS: u32 = 8
 
 export const LINKED: u16 = 1
 /** Read once since it was stored. */
@@ -31,6 +37,12 @@ export const OWN_CAS: u16 = 1024
 /** Two bits: which list of the class. */
 export const LIST_SHIFT: u16 = 8
 export const LIST_MASK: u16 = 3 << 8
+/** The chunk holds a stretch of a chained item's value. */
+export const CHUNK: u16 = 2048
+/** The value lies in a chain of chunks; `slabClass` is the largest class, in whose lists the item is. */
+export const CHAINED: u16 = 4096
+/** The chunk was cleared by the page mover and is on no list. */
+export const MOVED: u16 = 8192
 
 @unmanaged
 export class Item {
@@ -78,7 +90,13 @@ export function sizeOf(address: u32): u32 {
 @inline
 export function casOf(address: u32): u64 {
   const item = itemAt(address)
-  return item.bits & OWN_CAS ? load<u64>(valueOf(address) + item.bytes + 2) : item.version
+  return item.bits & OWN_CAS ? load<u64>(ownCasAt(address)) : item.version
+}
+
+/** Where the cas unique lies that a client gave: behind the value, or in the head of a chain. */
+export function ownCasAt(address: u32): u32 {
+  const item = itemAt(address)
+  return item.bits & CHAINED ? valueOf(address) + CHAIN_CAS : valueOf(address) + item.bytes + 2
 }
 
 /**

@@ -1,6 +1,7 @@
 /** delete, touch, incr, decr: one key, one line (PROTOCOL D3, D6). */
 import { bump, close, deletedAgain, forget, found, open, put, rewritten } from './keys'
-import { copy, HEADER, itemAt, keyOf, valueOf } from './item'
+import { CHAINED, copy, itemAt, keyOf, valueOf } from './item'
+import { fillValue, writeEnd, writeValue } from './chunked'
 import { DELETIONS, noteDeleted, watched } from './log'
 import { countByPrefix, DEL } from './prefixes'
 import { allocate } from './slab'
@@ -113,7 +114,7 @@ export let sumLength: u32 = 0
 /** PROTOCOL D6, on the found item. Writes the sum to `text`. `anew`: into a new item with 8 bytes behind its value. */
 export function addDelta(increment: bool, delta: u64, text: u32, anew: bool): u32 {
   const item = itemAt(found)
-  if (!item.bytes || !parseLooseUnsigned(valueOf(found), item.bytes)) return NOT_A_NUMBER
+  if (!item.bytes || item.bits & CHAINED || !parseLooseUnsigned(valueOf(found), item.bytes)) return NOT_A_NUMBER
   countAt(item, increment ? AT_INCR : AT_DECR)
   const length = writeNumber(text, increment ? number + delta : number > delta ? number - delta : 0)
   sumLength = length
@@ -128,17 +129,16 @@ export function addDelta(increment: bool, delta: u64, text: u32, anew: bool): u3
 function replaceValue(text: u32, textLength: u32, spare: u32): bool {
   const old = itemAt(found)
   const length = max(textLength, old.bytes)
-  const address = allocate(HEADER + <u32>old.keyLength + length + 2 + spare)
+  const address = allocate(old.keyLength, length, spare)
   if (!address) return false
   const fresh = itemAt(address)
-  fresh.keyLength = old.keyLength
   fresh.flags = old.flags
   fresh.exptime = old.exptime
   fresh.bytes = length
   copy(keyOf(address), keyOf(found), old.keyLength)
-  copy(valueOf(address), text, textLength)
-  memory.fill(valueOf(address) + textLength, 32, length - textLength)
-  store<u16>(valueOf(address) + length, 0x0a0d)
+  writeValue(address, 0, text, textLength)
+  fillValue(address, textLength, 32, length - textLength)
+  writeEnd(address)
   put(address)
   return true
 }

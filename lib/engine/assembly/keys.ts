@@ -3,7 +3,9 @@
  * the route was looked at (the authority rule of lib/engine/contract.ts). Nobody else reads CURRENT_ROUTE for a
  * decision.
  */
-import { ACTIVE, copy, FETCHED, hashOf, HEADER, Item, itemAt, keyOf, LINKED, OWN_CAS, sizeOf, TOMBSTONE, valueOf } from './item'
+import {
+  ACTIVE, CHAINED, copy, FETCHED, hashOf, Item, itemAt, keyOf, LINKED, OWN_CAS, ownCasAt, sizeOf, TOMBSTONE
+} from './item'
 import { lock, tryLock, unlock } from './locks'
 import { find, insert, removeFound, stripeOf } from './table'
 import { arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotSelf, slotUnsettled } from './route'
@@ -154,7 +156,8 @@ function bury(written: bool): void {
   uncount(item)
   const before = sizeOf(held)
   item.bits = (item.bits & ~OWN_CAS) | TOMBSTONE
-  item.bytes = 0
+  // A chain keeps its value until it is dropped: somebody may be reading it.
+  if (!(item.bits & CHAINED)) item.bytes = 0
   resized(item, <i64>sizeOf(held) - before)
   item.exptime = 0
   item.mark = epoch
@@ -172,10 +175,9 @@ export function putTombstone(version: u64, mark: u32): bool {
 }
 
 function makeTombstone(at: u32, length: u32, keyHash: u32): u32 {
-  const address = allocate(HEADER + length + 2)
+  const address = allocate(length, 0, 0)
   if (!address) return 0
   const item = itemAt(address)
-  item.keyLength = <u8>length
   item.bytes = 0
   item.flags = 0
   item.exptime = 0
@@ -208,7 +210,7 @@ export function putAs(address: u32, version: u64, mark: u32): void {
   item.version = version
   item.mark = mark
   item.time = now
-  item.bits = LINKED
+  item.bits = (item.bits & CHAINED) | LINKED
   countBy(CURR_ITEMS, 1)
   countBy(BYTES, <i64>sizeOf(address))
   count(TOTAL_ITEMS)
@@ -224,7 +226,7 @@ export function giveCas(address: u32, cas: u64): void {
   item.bits |= OWN_CAS
   countBy(BYTES, 8)
   resized(item, 8)
-  store<u64>(valueOf(address) + item.bytes + 2, cas)
+  store<u64>(ownCasAt(address), cas)
 }
 
 /** The found item was written in place. */

@@ -2,7 +2,7 @@
  * Where everything is. The host (lib/engine/layout.ts) computes the addresses once and writes them into the control
  * block; each thread's instance copies them into globals when it attaches. Knows addresses only, no rule.
  *
- *   64 KiB | control block | locks | slab classes | thread areas | route slots | hash table | slab pages
+ *   64 KiB | control block | locks | slab classes | thread areas | route slots | page table | hash table | slab pages
  *
  * Below 64 KiB lie this module's own constants. Addresses are u32 and compared unsigned: the memory may be 4 GiB.
  */
@@ -29,11 +29,12 @@ const HASH: u32 = 15
 const BUCKETS_MAX: u32 = 16
 const PAGES: u32 = 17
 const PAGE_SIZE: u32 = 18
-const PAGE_LIMIT: u32 = 19
 const PAGES_MAX: u32 = 20
 const ITEM_SIZE_MAX: u32 = 21
 const SWITCHES: u32 = 22
 const VERSION_LENGTH: u32 = 23
+// 24 to 39 hold the version's text.
+const PAGE_TABLE: u32 = 40
 
 export const VERSION_TEXT: u32 = CONTROL + 96
 
@@ -44,7 +45,17 @@ export const FLUSH_AT: u32 = CONTROL + 384
 export const STARTED_AT: u32 = CONTROL + 388
 export const CURRENT_ROUTE: u32 = CONTROL + 448
 export const PAGE_LOCK: u32 = CONTROL + 512
-export const PAGES_USED: u32 = CONTROL + 516
+/** Pages that were ever handed out: those behind them were never touched. */
+export const PAGES_CUT: u32 = CONTROL + 516
+/** Pages that classes and the global pool have. */
+export const PAGES_USED: u32 = CONTROL + 520
+/** How many there may be: -m, or what cache_memlimit said. The host writes it at the start. */
+export const PAGE_LIMIT: u32 = CONTROL + 524
+export const POOL_HEAD: u32 = CONTROL + 528
+export const POOL_COUNT: u32 = CONTROL + 532
+export const RELEASED_HEAD: u32 = CONTROL + 536
+/** 1 after the limit was lowered below what is used, until that much has left. */
+export const SHRINKING: u32 = CONTROL + 540
 
 // The hash table (table.ts): buckets in use, and how many it is growing to.
 export const BUCKETS: u32 = CONTROL + 2048
@@ -119,7 +130,7 @@ export let hashTable: u32 = 0
 export let bucketsMax: u32 = 0
 export let pages: u32 = 0
 export let pageSize: u32 = 0
-export let pageLimit: u32 = 0
+export let pageTable: u32 = 0
 export let pagesMax: u32 = 0
 export let itemSizeMax: u32 = 0
 export let evictions: bool = false
@@ -163,7 +174,7 @@ export function attachLayout(thread: u32): void {
   bucketsMax = word(BUCKETS_MAX)
   pages = word(PAGES)
   pageSize = word(PAGE_SIZE)
-  pageLimit = word(PAGE_LIMIT)
+  pageTable = word(PAGE_TABLE)
   pagesMax = word(PAGES_MAX)
   itemSizeMax = word(ITEM_SIZE_MAX)
   const switches = word(SWITCHES)

@@ -154,3 +154,14 @@ export function moveTo(address: u32, list: u32): void {
   unlinkList(address)
   linkHead(address, list)
 }
+
+/** The item at `to` is a copy of the linked one at `from` and takes its place in the list; a crawl goes on at it. */
+export function replaceInList(from: u32, to: u32): void {
+  const item = itemAt(to)
+  const at = listAt(item.slabClass, listOf(item))
+  if (item.lruPrev) itemAt(item.lruPrev).lruNext = to
+  else store<u32>(at, to)
+  if (item.lruNext) itemAt(item.lruNext).lruPrev = to
+  else store<u32>(at, to, 4)
+  if (crawlAt(item.slabClass) == from) setCrawlAt(item.slabClass, to)
+}

@@ -16,7 +16,8 @@ import {
   tokenLength
 } from './tokens'
 import {
-  AT_KEY, CLOSE, describeRequest, DONE, endTurn, FRESH, FULL, limit, moveTo, position, setInput, setRefused, setResume, SLOW,
+  AT_KEY, CLOSE, describeFill, describeRequest, DONE, endTurn, FRESH, FULL, limit, moveTo, position, setInput, setRefused,
+  setResume, SLOW,
   SWALLOW, swallow
 } from './turn'
 
@@ -34,6 +35,7 @@ export function runRequests(offset: u32, length: u32, kind: u32, value: u32, txS
   startReplies(txStart)
   setInput(offset, offset + length)
   setResume(FRESH, 0)
+  describeFill(0, 0, 0)
   if (kind == SWALLOW) swallow(offset, value)
   let resumed: u32 = kind == AT_KEY ? value : 0
   let stop = DONE

@@ -3,7 +3,8 @@
  * says stays in meta-flags.ts until the value is there; when that takes more than one turn, the line is read again.
  */
 import { casEnabled } from './layout'
-import { casOf, copy, HEADER, itemAt, KEY_BINARY, keyOf, STALE, TOKEN_SENT, valueOf } from './item'
+import { casOf, copy, itemAt, KEY_BINARY, keyOf, STALE, TOKEN_SENT } from './item'
+import { endsRight } from './chunked'
 import { close, found, giveCas, open, openUnseen, put, refresh } from './keys'
 import { MUTATIONS, STORE_EXISTS, STORE_NOT_FOUND, STORE_NOT_STORED, STORE_STORED, watched } from './log'
 import { allocate, free } from './slab'
@@ -46,11 +47,10 @@ export function metaSet(line: u32, end: u32, next: u32): u32 {
     if (!openUnseen(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
     close()
   }
-  const address = tooLarge ? 0 : allocate(HEADER + keyLength + bytes + 2 + (assignsCas ? 8 : 0))
+  const address = tooLarge ? 0 : allocate(keyLength, bytes, assignsCas ? 8 : 0)
   if (!address) return dropValue(SET, line, next, bytes, tooLarge, key, keyLength)
   const item = itemAt(address)
   countAt(item, AT_SET)
-  item.keyLength = <u8>keyLength
   item.flags = clientFlags
   item.bytes = bytes
   item.lruNext = META
@@ -94,7 +94,7 @@ function verbOf(): u32 {
 /** False: the key is not ours; nothing was done. */
 export function commitMeta(address: u32): bool {
   const item = itemAt(address)
-  if (load<u16>(valueOf(address) + item.bytes) != 0x0a0d) {
+  if (!endsRight(address)) {
     reply('CLIENT_ERROR bad data chunk')
     free(address)
     return true

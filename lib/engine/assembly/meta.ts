@@ -3,9 +3,8 @@
  * how it was before this command touched its place in the lists.
  */
 import { casEnabled, scratch } from './layout'
-import {
-  ACTIVE, casOf, copy, FETCHED, HEADER, Item, itemAt, KEY_BINARY, keyOf, STALE, TOKEN_SENT, valueOf
-} from './item'
+import { ACTIVE, casOf, copy, FETCHED, Item, itemAt, KEY_BINARY, keyOf, STALE, TOKEN_SENT, valueOf } from './item'
+import { addReader, copyValue, isChained, writeEnd, writeValue } from './chunked'
 import { bump, close, deletedAgain, forget, found, giveCas, open, openUnseen, put, rewritten, show } from './keys'
 import { DELETIONS, noteDeleted, watched } from './log'
 import { allocate } from './slab'
@@ -16,7 +15,7 @@ import {
   AT_DELETE, AT_TOUCH, CMD_GET, CMD_META, CMD_TOUCH, count, countAt, countHit, DECR_MISSES, DELETE_MISSES, GET_MISSES, INCR_MISSES
 } from './stats'
 import { token, tokenCount, tokenize, tokenLength } from './tokens'
-import { describeRequest, DONE, FULL, moveTo, refuse } from './turn'
+import { describeFill, describeRequest, DONE, FULL, moveTo, PIECES, refuse } from './turn'
 import { putRun } from './retrieval'
 import { addDelta, NO_MEMORY, NOT_A_NUMBER, sumLength } from './keyed'
 import {
@@ -48,15 +47,14 @@ function notOurs(line: u32, next: u32): u32 {
 
 /** A new, empty item in the opened key's place; 0: no memory. */
 function putEmpty(size: u32, exptime: u32): u32 {
-  const address = allocate(HEADER + keyLength + size + 2 + (assignsCas ? 8 : 0))
+  const address = allocate(keyLength, size, assignsCas ? 8 : 0)
   if (!address) return 0
   const item = itemAt(address)
-  item.keyLength = <u8>keyLength
   item.flags = 0
   item.exptime = exptime
   item.bytes = size
   copy(keyOf(address), key, keyLength)
-  store<u16>(valueOf(address) + size, 0x0a0d)
+  writeEnd(address)
   return address
 }
 
@@ -93,7 +91,8 @@ export function metaGet(line: u32, end: u32, next: u32): u32 {
   }
   const item = itemAt(found)
   const sendsValue = wantsValue && !(comparesCas && casOf(found) == casWanted)
-  if (sendsValue && !hasRoom(item.bytes + REPLY_MAX)) {
+  const chained = sendsValue && isChained(found)
+  if (sendsValue && !chained && !hasRoom(item.bytes + REPLY_MAX)) {
     close()
     return FULL
   }
@@ -106,14 +105,19 @@ export function metaGet(line: u32, end: u32, next: u32): u32 {
   marks(item, won)
   putByte(13)
   putByte(10)
-  if (sendsValue) putRun(valueOf(found), item.bytes + 2)
+  if (sendsValue && !chained) putRun(valueOf(found), item.bytes + 2)
   if (setsTtl) countAt(item, AT_TOUCH)
   else countHit(item)
   if (!noBump) bump(item)
+  if (chained) {
+    addReader(found)
+    describeFill(0, 0, found)
+  }
   close()
   count(CMD_GET)
   if (setsTtl) count(CMD_TOUCH)
-  return done(next)
+  done(next)
+  return chained ? PIECES : DONE
 }
 
 /** The flags of a hit, in their order. True: this client should fill the item anew. */
@@ -224,7 +228,10 @@ function dropValue(): bool {
 /** I: stale, and the next reader may win. */
 function invalidate(): void {
   if (!dropsValue) {
-    if (assignsCas) {
+    if (assignsCas && isChained(found)) {
+      rewritten()
+      giveCas(found, casAssigned)
+    } else if (assignsCas) {
       if (!copyWithCas()) return
     } else rewritten()
   }
@@ -242,7 +249,7 @@ function copyWithCas(): bool {
     return false
   }
   itemAt(address).flags = old.flags
-  copy(valueOf(address), valueOf(found), old.bytes)
+  copyValue(address, 0, found, old.bytes)
   const bits = old.bits & (FETCHED | ACTIVE | KEY_BINARY)
   link(address)
   itemAt(address).bits |= bits
@@ -301,7 +308,7 @@ function vivify(): void {
     reply('SERVER_ERROR Out of memory allocating new item')
     return
   }
-  copy(valueOf(address), scratch, length)
+  writeValue(address, 0, scratch, length)
   link(address)
   answerNumber(length, true, false)
 }

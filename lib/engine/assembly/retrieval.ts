@@ -1,17 +1,19 @@
 /**
  * get, gets, gat, gats (PROTOCOL D3). The whole line is looked at before its first VALUE is written; a line whose
- * values do not fit in tx goes on in a later run at the key where it stopped.
+ * values do not fit in tx goes on in a later run at the key where it stopped. A chained value never goes through tx: after
+ * its VALUE line the host sends it from where it lies, then the line goes on behind its key.
  */
 import { casEnabled } from './layout'
 import { bump, close, found, openUnseen, show } from './keys'
 import { countByPrefix, GET, HIT } from './prefixes'
 import { casOf, itemAt, keyOf, valueOf } from './item'
+import { addReader, isChained } from './chunked'
 import { hasRoom, out, putByte, putNumber, reply, advance, rollBack } from './reply'
 import { currentSlot } from './route'
 import { AT_TOUCH, CMD_GET, CMD_TOUCH, count, countAt, countHit, GET_MISSES, TOUCH_MISSES } from './stats'
 import { expiresAt } from './clock'
 import { number, parseInt32 } from './tokens'
-import { AT_KEY, describeRequest, DONE, FULL, moveTo, MULTI, refuse, setResume } from './turn'
+import { AT_KEY, describeFill, describeRequest, DONE, FULL, moveTo, MULTI, PIECES, refuse, setResume } from './turn'
 
 export const KEY_MAX: u32 = 250
 const SPACE: u8 = 32
@@ -90,20 +92,28 @@ function serve(
       count(touches ? CMD_TOUCH : CMD_GET)
       count(touches ? TOUCH_MISSES : GET_MISSES)
     } else {
-      if (!hasRoom(length + itemAt(found).bytes + FRAME_MAX)) {
+      const chained = isChained(found)
+      if (!hasRoom(length + (chained ? 0 : itemAt(found).bytes) + FRAME_MAX)) {
         close()
         setResume(AT_KEY, start - line)
         return FULL
       }
       show()
       countByPrefix(start, length, HIT)
-      putValue(withCas)
+      putHead(withCas)
+      if (!chained) putRun(valueOf(found), itemAt(found).bytes + 2)
       if (touches) itemAt(found).exptime = exptime
       if (touches) countAt(itemAt(found), AT_TOUCH)
       else countHit(itemAt(found))
       bump(itemAt(found))
+      if (chained) addReader(found)
       close()
       count(touches ? CMD_TOUCH : CMD_GET)
+      if (chained) {
+        describeFill(0, 0, found)
+        setResume(AT_KEY, start + length - line)
+        return PIECES
+      }
     }
     at = start + length
   }
@@ -147,7 +157,7 @@ function multi(line: u32, keys: u32, next: u32, from: u32): u32 {
   return MULTI
 }
 
-function putValue(withCas: bool): void {
+function putHead(withCas: bool): void {
   const item = itemAt(found)
   store<u32>(out, 0x554c4156) // "VALU"
   store<u16>(out, 0x2045, 4) // "E "
@@ -164,7 +174,6 @@ function putValue(withCas: bool): void {
   }
   putByte(13)
   putByte(10)
-  putRun(valueOf(found), item.bytes + 2)
 }
 
 /** Copies in steps of 8, up to 7 bytes too many: `hasRoom` left room for them. */

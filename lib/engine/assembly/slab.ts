@@ -1,21 +1,24 @@
 /**
  * Chunks: where the memory of an item comes from and goes to. A class takes from its free list, then from its newest
- * page, then a new page; when -m is used up it makes room at the tails of its own lists (eviction.ts). Whole items
- * only, for now: the page mover and chained chunks are to come.
+ * page, then a new page (pages.ts); when -m is used up it makes room at the tails of its own lists (eviction.ts). What
+ * fits in no chunk becomes a chain of them (chunked.ts). The chunks of a page that is being moved (page-mover.ts) are
+ * given to nobody.
  */
-import { classCount, PAGE_LOCK, pageLimit, pages, PAGES_USED, pageSize, pagesMax } from './layout'
+import { classCount, PAGE_LOCK, pageSize } from './layout'
 import { lock, unlock } from './locks'
-import { FREE, Item, itemAt, sizeOf, TOMBSTONE } from './item'
+import { FREE, HEADER, Item, itemAt, MOVED, sizeOf, TOMBSTONE } from './item'
 import {
   addFigure, classAt, firstList, isSegmented, linkHead, listResized, MEM_REQUESTED, OUT_OF_MEMORY, SlabClass, unlinkList
 } from './lru'
+import { allocateChain, dropChain, freeChain, isChained } from './chunked'
 import { makeRoom, reclaimTail } from './eviction'
+import { takePage } from './pages'
 import { BYTES, countBy, CURR_ITEMS, TOMBSTONES } from './stats'
 
-/**
- * Smallest class whose chunks hold `size` bytes. The host made the last class a whole page, which holds every size D2
- * allows.
- */
+/** No class is locked. */
+const NONE: u32 = 0xffffffff
+
+/** Smallest class whose chunks hold `size` bytes; the largest one when none does. */
 export function classFor(size: u32): u32 {
   let low: u32 = 0
   let high: u32 = classCount - 1
@@ -27,31 +30,64 @@ export function classFor(size: u32): u32 {
   return low
 }
 
-/** A chunk for an item of `size` bytes, or 0. May evict; may be called under one stripe lock. */
-export function allocate(size: u32): u32 {
+/**
+ * Memory for an item of this key and value, with `spare` bytes behind the value, or 0; its keyLength is set. May evict;
+ * may be called under one stripe lock.
+ */
+export function allocate(keyLength: u32, bytes: u32, spare: u32): u32 {
+  const size = HEADER + keyLength + bytes + 2 + spare
   const index = classFor(size)
+  if (classAt(index).chunkSize < size) return allocateChain(keyLength, bytes)
+  const address = allocateChunk(index)
+  if (address) itemAt(address).keyLength = <u8>keyLength
+  return address
+}
+
+/** A chunk of this class that is nobody else's, or 0. May evict. */
+export function allocateChunk(index: u32): u32 {
   const slabs = classAt(index)
-  if (slabs.chunkSize < size) return 0
   const guard = changetype<u32>(slabs)
   lock(guard)
   // One list a class and nobody who visits it: what died at its end is used before anything new, as in memcached.
   let address = isSegmented() ? 0 : reclaimTail(index)
+  if (address && isMoving(slabs, address)) {
+    itemAt(address).bits = MOVED
+    address = 0
+  }
   if (!address) address = take(slabs)
-  if (!address && addPage(slabs)) address = take(slabs)
-  if (!address) address = makeRoom(index)
-  if (!address) addFigure(index, OUT_OF_MEMORY, 1)
+  if (!address && addPage(slabs, index)) address = take(slabs)
+  if (!address) address = evictChunk(slabs, index)
+  if (address) claim(address, index)
+  else addFigure(index, OUT_OF_MEMORY, 1)
   unlock(guard)
-  if (address) {
-    const item = itemAt(address)
-    item.slabClass = <u8>index
-    item.bits = 0
+  return address
+}
+
+/** The chunk is not FREE any more, and of which class it is: what the page mover looks at, under the class's lock. */
+export function claim(address: u32, index: u32): void {
+  const item = itemAt(address)
+  item.slabClass = <u8>index
+  item.bits = 0
+}
+
+/** A chunk from the tails of the class's lists, or 0. Under the class's lock. */
+export function evictChunk(slabs: SlabClass, index: u32): u32 {
+  let address = makeRoom(index)
+  while (address && isMoving(slabs, address)) {
+    itemAt(address).bits = MOVED
+    address = makeRoom(index)
   }
   return address
 }
 
-/** Gives back a chunk that is in no list. */
+/** Gives back an item that is in no list and not in the table. */
 export function free(address: u32): void {
-  const slabs = classAt(itemAt(address).slabClass)
+  if (isChained(address)) freeChain(address, NONE)
+  else freeChunk(address, itemAt(address).slabClass)
+}
+
+export function freeChunk(address: u32, index: u32): void {
+  const slabs = classAt(index)
   const guard = changetype<u32>(slabs)
   lock(guard)
   push(slabs, address)
@@ -76,8 +112,10 @@ export function discard(address: u32): void {
   lock(guard)
   addFigure(itemAt(address).slabClass, MEM_REQUESTED, -<i64>size)
   unlinkList(address)
-  push(slabs, address)
+  const chained = isChained(address)
+  if (!chained) push(slabs, address)
   unlock(guard)
+  if (chained) dropChain(address)
 }
 
 /** A linked item became so many bytes larger, in its place. */
@@ -99,12 +137,15 @@ export function uncount(item: Item): void {
   countBy(BYTES, -<i64>sizeOf(changetype<u32>(item)))
 }
 
-function take(slabs: SlabClass): u32 {
-  const free = slabs.freeHead
-  if (free) {
+/** From the free list or the newest page. Under the class's lock. */
+export function take(slabs: SlabClass): u32 {
+  let free = slabs.freeHead
+  while (free) {
     slabs.freeHead = itemAt(free).hashNext
     slabs.freeCount--
-    return free
+    if (!isMoving(slabs, free)) return free
+    itemAt(free).bits = MOVED
+    free = slabs.freeHead
   }
   const next = slabs.carve
   if (next == slabs.carveEnd) return 0
@@ -112,26 +153,61 @@ function take(slabs: SlabClass): u32 {
   return next
 }
 
-function push(slabs: SlabClass, address: u32): void {
+/** Under the class's lock. */
+export function push(slabs: SlabClass, address: u32): void {
   const item = itemAt(address)
+  if (isMoving(slabs, address)) {
+    item.bits = MOVED
+    return
+  }
   item.bits = FREE
+  item.lruPrev = 0
   item.hashNext = slabs.freeHead
+  if (slabs.freeHead) itemAt(slabs.freeHead).lruPrev = address
   slabs.freeHead = address
   slabs.freeCount++
 }
 
+/** Takes a FREE chunk off its list, under the class's lock. The first one's lruPrev says nothing. */
+export function unfree(slabs: SlabClass, address: u32): void {
+  const item = itemAt(address)
+  if (slabs.freeHead == address) slabs.freeHead = item.hashNext
+  else itemAt(item.lruPrev).hashNext = item.hashNext
+  if (item.hashNext) itemAt(item.hashNext).lruPrev = item.lruPrev
+  slabs.freeCount--
+}
+
+const MOVING: u32 = 252
+
+/** The page of this class that is being moved; 0: none. */
+export function setMoving(slabs: SlabClass, page: u32): void {
+  store<u32>(changetype<u32>(slabs), page, MOVING)
+}
+
+// @ts-ignore: decorator
+@inline
+export function isMoving(slabs: SlabClass, address: u32): bool {
+  const page = load<u32>(changetype<u32>(slabs), MOVING)
+  return page != 0 && address - page < pageSize
+}
+
 /** Beyond -m a class gets one page if it has none, as in memcached: otherwise it could store nothing at all. */
-function addPage(slabs: SlabClass): bool {
-  // Chunks larger than a page get a run of pages each.
-  const run = (slabs.chunkSize + pageSize - 1) / pageSize
+function addPage(slabs: SlabClass, index: u32): bool {
   lock(PAGE_LOCK)
-  const used = load<u32>(PAGES_USED)
-  const granted = used + run <= pagesMax && (used + run <= pageLimit || slabs.pages == 0)
-  if (granted) store<u32>(PAGES_USED, used + run)
+  const page = takePage(index, slabs.pages == 0)
   unlock(PAGE_LOCK)
-  if (!granted) return false
-  slabs.carve = pages + used * pageSize
-  slabs.carveEnd = slabs.carve + slabs.chunksPerPage * slabs.chunkSize
-  slabs.pages++
+  if (!page) return false
+  cutPage(slabs, page)
   return true
+}
+
+/** A page becomes this class's newest. What is left of the one before goes on the free list. Under the class's lock. */
+export function cutPage(slabs: SlabClass, page: u32): void {
+  while (slabs.carve != slabs.carveEnd) {
+    push(slabs, slabs.carve)
+    slabs.carve += slabs.chunkSize
+  }
+  slabs.carve = page
+  slabs.carveEnd = page + slabs.chunksPerPage * slabs.chunkSize
+  slabs.pages++
 }

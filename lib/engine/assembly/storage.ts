@@ -3,7 +3,8 @@
  * when it is all there, else the host receives the rest into the item and calls `finish`.
  */
 import { casEnabled, itemSizeMax, scratch } from './layout'
-import { casOf, copy, HEADER, Item, itemAt, keyOf, valueOf } from './item'
+import { casOf, CHAINED, copy, Item, itemAt, keyOf, valueOf } from './item'
+import { copyValue, endsRight, fillAt, fillLength, nextFill, startFill, writeValue } from './chunked'
 import { close, forget, found, open, openUnseen, put, refresh } from './keys'
 import {
   MUTATIONS, noteStore, STORE_EXISTS, STORE_NO_MEMORY as NO_MEMORY, STORE_NOT_FOUND, STORE_NOT_STORED, STORE_STORED,
@@ -63,11 +64,10 @@ export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
     close()
   }
   countByPrefix(key, keyLength, PREFIX_SET)
-  const address = tooLarge ? 0 : allocate(HEADER + keyLength + bytes + 2)
+  const address = tooLarge ? 0 : allocate(keyLength, bytes, 0)
   if (!address) return dropValue(verb, line, next, bytes, tooLarge, key, keyLength)
   const item = itemAt(address)
   countAt(item, AT_SET)
-  item.keyLength = <u8>keyLength
   item.flags = flags
   item.exptime = expiresAt(exptime)
   item.bytes = bytes
@@ -125,17 +125,17 @@ export function refuseStorage(line: u32, next: u32, bytes: u32, tooLarge: bool, 
 
 export function receive(address: u32, line: u32, next: u32, size: u32): u32 {
   const here = limit - next
-  const value = valueOf(address)
   if (here < size) {
-    copy(value, next, here)
+    writeValue(address, 0, next, here)
     moveTo(limit)
     // An ms needs its line again when the value is complete; the host keeps it.
     const lineLength = itemAt(address).lruNext & META ? next - line : 0
     describeRequest(line, lineLength, lineLength)
-    describeFill(value + here, size - here, address)
+    startFill(address, here, size)
+    describeFill(fillAt, fillLength, address)
     return VALUE
   }
-  copy(value, next, size)
+  writeValue(address, 0, next, size)
   const item = itemAt(address)
   if (!commit(address)) {
     describeRequest(line, next - line + size, next - line)
@@ -148,16 +148,24 @@ export function receive(address: u32, line: u32, next: u32, size: u32): u32 {
 }
 
 /**
- * The value of `address` is complete. As a turn of its own: on refusal the request is rebuilt in scratch. The line of an
- * `ms` is in scratch already.
+ * What was to be received is in its place: the next piece of the value is asked for, or it is complete. As a turn of its
+ * own: on refusal the request is rebuilt in scratch, without the value when that is a chain: then the host reads it and
+ * gives it back. The line of an `ms` is in scratch already.
  */
 export function finishValue(address: u32, lineLength: u32): u32 {
+  if (nextFill(address)) {
+    describeRequest(scratch, 0, 0)
+    describeFill(fillAt, fillLength, address)
+    return VALUE
+  }
   const isMeta = (itemAt(address).lruNext & META) != 0
   setNoreply((itemAt(address).lruNext & NOREPLY) != 0)
   if (isMeta) readLine(scratch, lineLength)
   if (commit(address)) return DONE
   const stop = isMeta ? rebuildMeta(address, lineLength) : rebuild(address)
-  free(address)
+  const chained = (itemAt(address).bits & CHAINED) != 0
+  describeFill(0, 0, chained ? address : 0)
+  if (!chained) free(address)
   return stop
 }
 
@@ -168,7 +176,7 @@ export function finishValue(address: u32, lineLength: u32): u32 {
 function commit(address: u32): bool {
   const item = itemAt(address)
   if (item.lruNext & META) return commitMeta(address)
-  if (load<u16>(valueOf(address) + item.bytes) != 0x0a0d) {
+  if (!endsRight(address)) {
     reply('CLIENT_ERROR bad data chunk')
     free(address)
     return true
@@ -233,18 +241,17 @@ export function joinWith(item: Item, address: u32, before: bool, spare: u32): u3
   const old = itemAt(found)
   const bytes = old.bytes + item.bytes
   if (!sizeAllowed(item.keyLength, old.flags, bytes)) return 0
-  const joined = allocate(HEADER + <u32>item.keyLength + bytes + 2 + spare)
+  const joined = allocate(item.keyLength, bytes, spare)
   if (!joined) return 0
   const fresh = itemAt(joined)
-  fresh.keyLength = item.keyLength
   fresh.flags = old.flags
   fresh.exptime = old.exptime
   fresh.bytes = bytes
   copy(keyOf(joined), keyOf(address), item.keyLength)
   const first = before ? address : found
   const second = before ? found : address
-  copy(valueOf(joined), valueOf(first), itemAt(first).bytes)
-  copy(valueOf(joined) + itemAt(first).bytes, valueOf(second), itemAt(second).bytes + 2)
+  copyValue(joined, 0, first, itemAt(first).bytes)
+  copyValue(joined, itemAt(first).bytes, second, itemAt(second).bytes + 2)
   put(joined)
   return joined
 }
@@ -270,16 +277,17 @@ function rebuild(address: u32): u32 {
   if (noreply) at = writeText(at, ' noreply')
   at = writeText(at, '\r\n')
   const lineLength = at - scratch
-  copy(at, valueOf(address), item.bytes + 2)
+  if (!(item.bits & CHAINED)) copy(at, valueOf(address), item.bytes + 2)
   describeRequest(scratch, lineLength + item.bytes + 2, lineLength)
   return refuse(key, item.keyLength)
 }
 
 function rebuildMeta(address: u32, lineLength: u32): u32 {
-  const bytes = itemAt(address).bytes
-  copy(scratch + lineLength, valueOf(address), bytes + 2)
+  const item = itemAt(address)
+  const bytes = item.bytes
+  if (!(item.bits & CHAINED)) copy(scratch + lineLength, valueOf(address), bytes + 2)
   describeRequest(scratch, lineLength + bytes + 2, lineLength)
-  return refuse(metaKey, itemAt(address).keyLength)
+  return refuse(metaKey, item.keyLength)
 }
 
 function verbText(verb: u32): string {

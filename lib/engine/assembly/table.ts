@@ -77,6 +77,13 @@ export function remove(address: u32): void {
   store<u32>(at, item.hashNext)
 }
 
+/** `to` takes the place of `from`, of which it is a copy. */
+export function replace(from: u32, to: u32): void {
+  let at = bucketOf(itemAt(to).hash)
+  while (load<u32>(at) != from) at = load<u32>(at)
+  store<u32>(at, to)
+}
+
 // --- growing. Only one thread does it.
 
 /** As memcached: twice as many when there are 1.5 items a bucket. False: nothing is to be done. */

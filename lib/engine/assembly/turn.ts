@@ -14,6 +14,7 @@ export const FORWARDED: u32 = 4
 export const TAKEN: u32 = 5
 export const MULTI: u32 = 6
 export const CLOSE: u32 = 7
+export const PIECES: u32 = 8
 
 // What `resume` asks of the next run: nothing; swallow n bytes; go on at byte n of the line that comes first.
 export const FRESH: u32 = 0
