@@ -51,6 +51,8 @@ export interface HandoffEffects {
   /** False: there is no such link now. */
   send(role: Role, peer: number, message: Message): boolean
   granted(ticket: number): void
+  /** Only a node that is away knows the key: the request must come again, as a guarded one. */
+  blind(ticket: number): void
   /** A guarded request was executed, and what it wrote is in the log: its reply may go. */
   executed(ticket: number): void
   refused(ticket: number, reason: string): void
@@ -296,15 +298,19 @@ export class Handoff {
       return
     }
     this.#waiting.add(ticket)
-    // Blind: the arc is guarded by now, and the engine will say so.
-    const acquired = this.taker.acquire(key, generations.epoch, { owned: again, blind: again, failed })
+    const blind = () => {
+      if (this.#settleTicket(ticket)) this.#effects.blind(ticket)
+    }
+    const acquired = this.taker.acquire(key, generations.epoch, { owned: again, blind, failed })
     if (acquired === 'waiting') return
     // Owned, yet the engine said "take": it answered by an older table, or this generation's table is not in force yet.
     if (this.#dirty) this.#publish()
-    if (acquired === 'owned') {
-      const { start, source } = generations.tenure(topology.self, generations.epoch, arc)
-      if (source !== null && this.#store.held(key) < start) this.#store.installAbsent(key, generations.epoch)
+    if (acquired === 'blind') {
+      blind()
+      return
     }
+    const { start, source } = generations.tenure(topology.self, generations.epoch, arc)
+    if (source !== null && this.#store.held(key) < start) this.#store.installAbsent(key, generations.epoch)
     again()
   }
 

@@ -99,7 +99,8 @@ export class ControlPlane {
     const effects: HandoffEffects = {
       send: (role, peer, message) => this.#send(role, peer, message),
       granted: ticket => this.#answer(ticket, one => ({ type: 'granted', ticket: one })),
-      executed: () => {}, // no worker sends guarded requests: nobody is declared away yet
+      blind: ticket => effects.refused(ticket, 'the node that knows this key is away'),
+      executed: () => {}, // no worker sends guarded requests yet: nobody is declared away by default
       refused: (ticket, reason) => this.#answer(ticket, one => ({ type: 'refused', ticket: one, reason })),
       flushed: (ticket, failure) =>
         this.#answer(ticket, one =>

@@ -12,6 +12,7 @@ function member() {
   const handoff = new Handoff(engine, {
     send: (_role, _peer, message) => said.push(message) > 0,
     granted() {},
+    blind() {},
     executed() {},
     refused() {},
     flushed() {},

@@ -159,6 +159,7 @@ class World {
     const effects: HandoffEffects = {
       send: (role, peer, message) => this.#send(node, role, peer, message),
       granted: ticket => node.tickets.get(ticket)?.(),
+      blind: ticket => node.tickets.get(ticket)?.(),
       executed: ticket => node.tickets.get(ticket)?.(),
       refused: (_ticket, reason) => this.#violations.push(`refused: ${reason}`),
       flushed: (ticket, failure) => (failure ? this.#violations.push(failure) : node.tickets.get(ticket)?.()),
