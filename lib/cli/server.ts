@@ -107,7 +107,7 @@ async function runServer(command: Command): Promise<void> {
 /** The verbosity command changes what is said while the node runs. */
 function leveled(log: NodeLog, level: () => number): NodeLog {
   return {
-    debug: sentence => level() >= 2 && log.debug(sentence),
+    debug: (sentence, levelThen = level()) => levelThen >= 2 && log.debug(sentence),
     info: sentence => level() >= 1 && log.info(sentence),
     warn: sentence => log.warn(sentence),
   }

@@ -56,7 +56,8 @@ export interface NodeTierOptions {
 /** The part of a logger that is used here. */
 export interface NodeLog {
   /** At -vv. */
-  debug(sentence: string): unknown
+  /** `levelThen`: the verbosity when it happened, if that is not now. */
+  debug(sentence: string, levelThen?: number): unknown
   info(sentence: string): void
   warn(sentence: string): void
 }
@@ -387,7 +388,7 @@ class NodeProcess {
         if (message.type === 'listening') resolve(message)
         else if (message.type === 'failed') reject(new Error(message.sentence))
         else if (message.type === 'stopped') hasStopped()
-        else if (message.type === 'say') this.#options.log.debug(message.sentence)
+        else if (message.type === 'say') this.#options.log.debug(message.sentence, message.level)
         else if (message.type === 'crawl') this.#maintainer?.crawl(message.classes)
         else if (message.type === 'pages') this.#pageMover?.wake()
         else if (!this.#commands?.onMessage(plane, message)) entry.forControl?.(message)

@@ -52,6 +52,8 @@ t.test(
     }
     for (const key of keys) {
       const answer = await tier.askOnce('a', `set ${key} 0 0 1\r\ny\r\n`, 300)
+      // The fence closes at once; why, the threads hear a moment later.
+      if (answer === 'SERVER_ERROR this node may not answer for its keys now\r\n') continue
       if (answer !== '') {
         t.match(
           answer,
