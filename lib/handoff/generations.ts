@@ -104,14 +104,7 @@ export class Generations {
 
   /** Index of the refined arc of a hash: first point >= hash, wrapping. */
   arcAt(hash: number): number {
-    let low = 0
-    let high = this.points.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.points[middle]! < hash) low = middle + 1
-      else high = middle
-    }
-    return low === this.points.length ? 0 : low
+    return search(this.points, hash)
   }
 
   /** Node number of the actor of `epoch` at an arc; undefined for a retired or unknown epoch. */

@@ -3,6 +3,7 @@
  * name those who take, people to see who stands in. Pure; the nodes themselves have the same walk in lib/handoff.
  */
 import { type Points, Ring } from '../ketama/index.js'
+import { search } from '../ketama/points.js'
 import type { Generation, Topology } from './topology.js'
 
 type Picture = Pick<Generation, 'servers' | 'away'>
@@ -64,14 +65,6 @@ class Walk {
   }
 
   actorAt(hash: number): number {
-    const { values } = this.points
-    let low = 0
-    let high = values.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (values[middle]! < hash) low = middle + 1
-      else high = middle
-    }
-    return this.#actors[low === values.length ? 0 : low]!
+    return this.#actors[search(this.points.values, hash)]!
   }
 }

@@ -1,22 +1,12 @@
 /**
  * Would the simulation notice? Each mutation breaks one rule of the compiled handoff, in a copy, and some seed must fail.
- * The text to replace must occur exactly once, so that a mutation cannot silently stop mutating.
+ * See mutated.ts.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
 import t from 'tap'
 import type { history as History } from './handoff.js'
+import { type Edit, type Mutation, mutated } from './mutated.js'
 
-interface Edit {
-  file: string
-  find: string
-  replace: string
-}
-interface Mutation {
-  rule: string
-  edits: Edit[]
+interface HandoffMutation extends Mutation {
   /** One that notices, tried before the others. */
   seed?: number
   absence?: 'pauses' | 'crashes'
@@ -28,7 +18,7 @@ const handoff = (name: string, find: string, replace: string): Edit => ({
   replace,
 })
 
-const MUTATIONS: Mutation[] = [
+const MUTATIONS: HandoffMutation[] = [
   {
     rule: 'first touch takes: a node serves a key of an unsettled arc without taking it',
     edits: [
@@ -123,40 +113,27 @@ const MUTATIONS: Mutation[] = [
   },
 ]
 
-const dist = fileURLToPath(new URL('../../', import.meta.url))
 const SEEDS = 600
 
-async function mutated({ edits }: Mutation): Promise<{ run: typeof History; remove: () => void }> {
-  const folder = mkdtempSync(join(tmpdir(), 'continuum-mutation-'))
-  for (const part of ['lib/handoff', 'lib/ketama', 'lib/engine', 'test/simulation']) {
-    mkdirSync(join(folder, part), { recursive: true })
-    cpSync(join(dist, part), join(folder, part), { recursive: true })
-  }
-  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
-  symlinkSync(join(dist, '../node_modules'), join(folder, 'node_modules'))
-  for (const { file, find, replace } of edits) {
-    const path = join(folder, file)
-    const text = readFileSync(path, 'utf8')
-    if (text.split(find).length !== 2) throw new Error(`${file} has not exactly one "${find}"`)
-    writeFileSync(
-      path,
-      text.replace(find, () => replace),
-    )
-  }
-  const { history } = await import(pathToFileURL(join(folder, 'test/simulation/handoff.js')).href)
-  return { run: history, remove: () => rmSync(folder, { recursive: true, force: true }) }
-}
+const PARTS = ['lib/handoff', 'lib/ketama', 'lib/engine', 'test/simulation']
 
 for (const mutation of MUTATIONS) {
   t.test(mutation.rule, async t => {
-    const { run, remove } = await mutated(mutation)
+    const { exports, remove } = await mutated<{ history: typeof History }>(
+      mutation,
+      PARTS,
+      'test/simulation/handoff.js',
+    )
     t.teardown(remove)
     const { absence, seed: known } = mutation
     const seeds = Array.from({ length: SEEDS }, (_, i) => i + 1)
     for (const seed of known ? [known, ...seeds] : seeds) {
       let violations: string[]
       try {
-        violations = run(seed, { cuts: true, ...(absence ? { absence } : { restarts: seed % 2 === 0 }) }).violations
+        violations = exports.history(seed, {
+          cuts: true,
+          ...(absence ? { absence } : { restarts: seed % 2 === 0 }),
+        }).violations
       } catch (error) {
         violations = [String(error)]
       }
