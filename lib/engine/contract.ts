@@ -71,6 +71,8 @@ export const Stop = {
   close: 7,
   /** tx ends with the line before a large value. Send tx, then every piece of the value (`nextPiece`), `release` the handle, then go on as after `full`. */
   pieces: 8,
+  /** The request's key is ours, but in a guarded arc: the control thread executes it. Not consumed. */
+  guard: 9,
 } as const
 export type Stop = (typeof Stop)[keyof typeof Stop]
 
@@ -84,13 +86,13 @@ export interface Turn {
   /** Opaque; pass to the next run of the same connection (0 for a fresh one). Carries: in the middle of a multi-get, swallowing n bytes of a refused value, ... */
   resume: number
   /**
-   * forward/take/multi/slow: the request. For storage commands `requestLength` counts line + value + \r\n, and may reach beyond the
+   * forward/take/guard/multi/slow: the request. For storage commands `requestLength` counts line + value + \r\n, and may reach beyond the
    * input: the host collects the rest. `lineLength` is the line alone, with its terminator.
    */
   requestOffset: number
   requestLength: number
   lineLength: number
-  /** forward/take: the (first) key. */
+  /** forward/take/guard: the (first) key. */
   keyOffset: number
   keyLength: number
   /** forward: node number of the authority. */
@@ -300,6 +302,11 @@ export interface EngineApi {
    * `one`: execute exactly one request, then stop with done. Returns this.turn (also when forwarded requests run for a peer).
    */
   run(offset: number, length: number, resume: number, txStart?: number, one?: boolean): Turn
+  /**
+   * From now on this thread executes requests of guarded arcs whose key was acquired, or no more: what is held of an earlier tenure
+   * is put aside, and a deletion leaves a tombstone whatever it met. The control thread alone.
+   */
+  executesGuarded(now: boolean): void
   /**
    * What was asked for is in its place (host filled it): the next piece is wanted (value), or the item is stored. Returns a Turn: value, done, or close;
    * or, when the route changed meanwhile, forward/take with the whole request rebuilt in scratch (requestOffset/requestLength), consumed 0; with

@@ -84,7 +84,7 @@ const HOST_COUNTERS = [
   ...['forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused', 'conn_yields'],
   ...['hops_refused', 'requests_dropped', 'idle_kicks', 'auth_cmds', 'auth_errors'],
   ...['lru_maintainer_juggles', 'lru_crawler_starts', 'log_worker_dropped', 'log_worker_written'],
-  ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers'],
+  ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers', 'guarded_requests'],
 ]
 
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
@@ -148,6 +148,7 @@ interface Wasm extends HousekeepingWasm, PagesWasm {
   time(): number
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
   finish(handle: number, txStart: number, lineLength: number): number
+  setExecutesGuarded(now: number): void
   abandon(handle: number): void
   nextPiece(handle: number, chunk: number): number
   release(handle: number): void
@@ -307,6 +308,10 @@ export class Engine implements EngineApi {
     return this.#readTurn(stop as Stop)
   }
 
+  executesGuarded(now: boolean): void {
+    this.#wasm.setExecutesGuarded(now ? 1 : 0)
+  }
+
   finish(handle: number, line: Uint8Array | null = null, txStart = 0): Turn {
     if (line) this.bytes.set(line, this.scratch.offset)
     return this.#readTurn(this.#wasm.finish(handle, txStart, line?.length ?? 0) as Stop)
@@ -366,10 +371,13 @@ export class Engine implements EngineApi {
     const buffer = this.arena.memory.buffer
     const at = slot + this.#layout.routePoints
     let unsettled = 0
+    let guarded = 0
     for (let arc = 0; arc < settled.length; arc++) {
-      if (settled[arc] !== 1 && owners[arc] === table.self) unsettled = 1
+      if (owners[arc] !== table.self) continue
+      if (settled[arc] !== 1) unsettled = 1
+      if (settled[arc] === 2) guarded = 1
     }
-    new Uint32Array(buffer, slot, 4).set([table.epoch, table.self, points.length, unsettled])
+    new Uint32Array(buffer, slot, 5).set([table.epoch, table.self, points.length, unsettled, guarded])
     new Uint32Array(buffer, at, points.length).set(points)
     new Uint32Array(buffer, at + pointsMax * 4, tenures.length).set(tenures)
     new Uint16Array(buffer, at + pointsMax * 8, owners.length).set(owners)

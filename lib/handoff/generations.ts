@@ -21,6 +21,8 @@ export interface GenerationSpec {
   epoch: number
   servers: { number: number; host: string; port: number; weight: number }[]
   away: number[]
+  /** Given up while they were away: nothing comes from them any more. */
+  lost?: number[]
 }
 
 export interface RingRule {
@@ -50,6 +52,7 @@ interface Known {
   ring: Ring
   numbers: number[]
   away: Set<number>
+  lost: Set<number>
 }
 
 /** How a piece of the circle stands at its actor; the numbers are shared with the engine. */
@@ -88,6 +91,7 @@ export class Generations {
       ring: ringOf(spec, rule),
       numbers: spec.servers.map(server => server.number),
       away: new Set(spec.away),
+      lost: new Set(spec.lost),
     }))
     for (let g = 1; g < specs.length; g++) assert(specs[g]!.epoch > specs[g - 1]!.epoch, 'epochs ascend')
     this.points = mergedPoints(this.#known.map(known => known.ring))
@@ -133,6 +137,11 @@ export class Generations {
   /** Is the node away in the newest generation? */
   isAwayNow(node: number): boolean {
     return this.#known.at(-1)!.away.has(node)
+  }
+
+  /** Has the node been given up, so that nobody takes from it any more? */
+  isLost(node: number): boolean {
+    return this.#known.at(-1)!.lost.has(node)
   }
 
   /** Was the node away in every, or in any, generation of a run of epochs? */
@@ -189,6 +198,31 @@ export class Generations {
       }
     }
     return [...plans.values()]
+  }
+
+  /** Numbers of the nodes that take something because of `epoch`, as in transfersTo. */
+  takers(epoch: number): Set<number> {
+    const g = this.#indexOf(epoch)
+    const found = new Set<number>()
+    if (g < 1) return found
+    const now = this.#actors[g]!
+    const old = this.#actors[g - 1]!
+    for (let arc = 0; arc < now.length; arc++) {
+      const taker = now[arc]!
+      if (taker !== old[arc] && !found.has(taker) && !this.#isKeptFor(old[arc]!, taker, g, arc)) found.add(taker)
+    }
+    return found
+  }
+
+  /** Numbers of the nodes that act in the newest generation for what has its home at `home`, which is away. */
+  standIns(home: number): Set<number> {
+    const known = this.#known.at(-1)!
+    const found = new Set<number>()
+    this.points.forEach((point, arc) => {
+      const actor = this.#actors.at(-1)![arc]!
+      if (actor !== home && known.numbers[known.ring.indexAt(point)] === home) found.add(actor)
+    })
+    return found
   }
 
   /**

@@ -87,10 +87,10 @@ export interface GuardedRequest {
   /** Might it change anything? */
   writes: boolean
   /**
-   * Executes it, now, in this thread, whatever the route says, on what this node holds of its present tenure. Blind: only a
-   * node that is away knows the key.
+   * Executes it, now, in this thread, on what this node holds of its present tenure. Blind: only a node that is away knows the
+   * key. False: by the route table in force the arc is not guarded, and nothing was done.
    */
-  execute(isBlind: boolean): void
+  execute(isBlind: boolean): boolean
 }
 
 interface Held {
@@ -127,6 +127,7 @@ export class Handoff {
   #sweepCursor = -1
   readonly #hints: Hints
   readonly #forgotten = new Set<number>()
+  #flushNoted = 0n
   readonly #waiting = new Set<number>()
 
   constructor(store: HandoffStore, effects: HandoffEffects, limits?: ThrottleLimits, hints: Hints = NO_HINTS) {
@@ -356,16 +357,21 @@ export class Handoff {
   }
 
   #execute(ticket: number, { key, writes, execute }: GuardedRequest, home: number, isBlind: boolean): void {
-    execute(isBlind)
-    const executed = () => {
-      if (this.#settleTicket(ticket)) this.#effects.executed(ticket)
+    if (!execute(isBlind)) {
+      this.#again(ticket)
+      return
+    }
+    const executed = (failure: string | null) => {
+      if (!this.#settleTicket(ticket)) return
+      if (failure === null) this.#effects.executed(ticket)
+      else this.#effects.refused(ticket, failure)
     }
     const generations = this.#generations!
     const arc = generations.arcAt(this.#store.point(key))
     const { start } = generations.tenure(this.#topology!.self, generations.epoch, arc)
     const record = writes && this.#store.held(key) >= start ? this.#store.peek(key) : null
     if (record) this.#hints.note(home, key, generations.epoch, record, executed)
-    else executed()
+    else executed(null)
   }
 
   #isLogged(node: number): boolean {
@@ -441,6 +447,8 @@ export class Handoff {
 
   tick(now: number, lagMs: number): void {
     if (this.#dirty) this.#publish()
+    this.#noteFlush()
+    this.#hints.tick(now)
     this.source.tick(lagMs)
     this.taker.tick(now, lagMs)
     this.#flush.tick(now)
@@ -468,6 +476,14 @@ export class Handoff {
     const foreign = this.taker.mayHoldLeftovers
     this.#sweepCursor = this.#store.sweepTombstones(this.#sweepCursor, TOMBSTONE_BUCKETS_PER_TICK, foreign)
     if (this.#sweepCursor < 0) this.taker.mayHoldLeftovers = false
+  }
+
+  /** Also of a flush that the engine did by itself, at the time that was set for it. */
+  #noteFlush(): void {
+    const version = this.#store.flushed()
+    if (version <= this.#flushNoted) return
+    this.#flushNoted = version
+    this.#hints.flush(this.#epoch, version)
   }
 
   #applyFlush(version: bigint, delaySec: number): void {

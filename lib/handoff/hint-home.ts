@@ -106,6 +106,14 @@ export class HintHome {
     return this.segments.find(segment => segment.live > 0)?.oldestMs ?? null
   }
 
+  /** Its manifest is written, if there is none; until it is on the disk, a later life takes the log for void. */
+  begin(isVoid: boolean): void {
+    if (this.manifest.exists || this.manifest.busy || this.segments.length > 0) return
+    const why = 'it begins with this life of the node'
+    if (isVoid) this.manifest.change({ loss: { fromGeneration: 0, sinceMs: this.context.wallClock(), why } })
+    this.manifest.save(() => {})
+  }
+
   /** `record`: the engine's, of a value or a tombstone. */
   appendWrite(hash: KeyHash, generation: number, record: Uint8Array, done: HintDone): void {
     const { version, tombstone } = recordHead(record)

@@ -120,6 +120,14 @@ export class HintLog {
     for (const { log } of others) log.appendWrite(hash, hint.generation, hint.record, all)
   }
 
+  /**
+   * From now on there is a log for this home, also on the disk. `isVoid`: an earlier life may have had one that is not here, so
+   * a new one knows that it lacks something.
+   */
+  begin(home: number, isVoid: boolean): void {
+    this.#with(home, log => log.begin(isVoid))
+  }
+
   /** The key was handed to node `to` for `generation`: no log replays or answers it any more. */
   appendHanded(key: Uint8Array, generation: number, to: number, done: HintDone): void {
     const hash = hashKey(this.#context.seed, key)

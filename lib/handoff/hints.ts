@@ -11,8 +11,17 @@ export interface Hints {
   find(key: Uint8Array): number
   /** The record of that write, its time to live as of now; null: it ran out or cannot be read, which counts as deleted. */
   read(key: Uint8Array, done: (record: Uint8Array | null) => void): void
-  /** Logs what this node now holds for a key. `done` when it is on disk, or when the log is void. Order is kept. */
-  note(home: number, key: Uint8Array, generation: number, record: Uint8Array, done: () => void): void
+  /**
+   * Logs what this node now holds for a key. `done` when it is on disk, or when the log is void; with a failure when the disk does
+   * not even take that: a later life would believe what is older, so the write must not be acknowledged. Order is kept.
+   */
+  note(
+    home: number,
+    key: Uint8Array,
+    generation: number,
+    record: Uint8Array,
+    done: (failure: string | null) => void,
+  ): void
   /** From now on the log calls the key deleted: it has been handed over. As `note`, in the log that has the key. */
   bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void
   /** All logged keys, in any order. */
@@ -29,13 +38,17 @@ export interface Hints {
   drop(keys: readonly Uint8Array[], done: () => void): void
   /** The outage is over. `done` when the log is gone for good. */
   forget(home: number, done: () => void): void
+  /** Nothing that was written up to this version counts any more. */
+  flush(generation: number, version: bigint): void
+  /** `now`: ms of a clock that does not go back. Some ten times a second. */
+  tick(now: number): void
 }
 
 /** Of a node that never has to remember. */
 export const NO_HINTS: Hints = {
   find: () => -1,
   read: (_key, done) => done(null),
-  note: (_home, _key, _generation, _record, done) => done(),
+  note: (_home, _key, _generation, _record, done) => done(null),
   bury: (_key, _tombstone, done) => done(),
   keys: () => [],
   isVoid: () => true,
@@ -43,4 +56,6 @@ export const NO_HINTS: Hints = {
   open: () => {},
   drop: (_keys, done) => done(),
   forget: (_home, done) => done(),
+  flush: () => {},
+  tick: () => {},
 }

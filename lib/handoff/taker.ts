@@ -137,6 +137,8 @@ export class Taker {
       const transfer = this.#transfers.get(id) ?? fresh
       transfer.arcs = plan.arcs
       if (settledBefore(plan.generation)) transfer.settled = true
+      // Nothing comes from there any more; what this node kept of an earlier tenure may still have to go.
+      else if (generations.isLost(plan.source) && !transfer.settled) transfer.closing ??= { isVoid: true, cursor: 0 }
       transfers.set(id, transfer)
       this.#source(plan.source)
     }
@@ -164,7 +166,8 @@ export class Taker {
   sources(): Set<number> {
     const wanted = new Set<number>()
     for (const transfer of this.#transfers.values()) {
-      if (!transfer.settled && !this.#generations?.isAwayNow(transfer.source)) wanted.add(transfer.source)
+      if (transfer.settled || transfer.closing) continue
+      if (!this.#generations?.isAwayNow(transfer.source)) wanted.add(transfer.source)
     }
     for (const pending of this.#pending.values()) wanted.add(pending.asked)
     return wanted

@@ -11,11 +11,12 @@
  */
 import type { EngineApi } from '../engine/contract.js'
 import { Handoff, type HandoffEffects, type Role } from '../handoff/handoff.js'
+import type { Hints } from '../handoff/hints.js'
 import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
 import { isNewer } from '../tier/fencing.js'
-import { type Topology, tierConfigOf } from '../tier/topology.js'
+import { currentGeneration, type Topology, tierConfigOf } from '../tier/topology.js'
 import { decodeVote, encodeVote } from '../tier/vote-wire.js'
 import { type Frame, FrameType } from '../transport/frame.js'
 import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
@@ -23,6 +24,8 @@ import type { Address, Listener, Loop, Timer } from '../transport/loop.js'
 import { Gather, TEXT_BYTES_MAX } from './gather.js'
 import { LeaseKeeper, type LeaseKeeperLinks, type LeaseKeeperOptions } from './lease-keeper.js'
 import type { ControlPort, ToControl } from './plane.js'
+import { isRead } from './request.js'
+import { runWhole } from './whole-request.js'
 
 export interface ControlPlaneOptions {
   loop: Loop
@@ -41,6 +44,8 @@ export interface ControlPlaneOptions {
   onProgress(epoch: number, progress: (TransferProgress & { sourceId: string })[]): void
   /** This node's own reply to `stats` with these words behind it. */
   report(words: readonly string[]): string
+  /** What is kept on the disk for nodes that are away; none where there is no disk. */
+  hints?: Hints
   /** Where nodes can be fenced: store, fence and what was promised. */
   fencing?: Omit<LeaseKeeperOptions, 'loop' | 'onEvent'>
   /** A sentence for the log. */
@@ -69,6 +74,8 @@ const BACKOFF_MIN_MS = 20
 const BACKOFF_MAX_MS = 1000
 const STRANGER_FRAMES_MAX = 1000
 const STRANGERS_MAX = 256
+/** Messages of data planes that may want a link. */
+const NUDGES: ReadonlySet<string> = new Set(['need', 'guard', 'flush', 'gather'])
 
 export class ControlPlane {
   readonly #options: ControlPlaneOptions
@@ -77,11 +84,17 @@ export class ControlPlane {
   readonly keeper: LeaseKeeper | null
   /** Data planes that have not dropped everything yet, and what comes then. */
   #dropping: { planes: number; done: () => void } = { planes: 0, done: () => {} }
+  /** The newest picture is not in force yet, as this node may not act by it. */
+  #waitsForLease = false
+  /** Who waits for a picture of this epoch or a later one to be in force. */
+  #enforced: { epoch: number; done: () => void }[] = []
   readonly #dialed = new Map<number, Dialed>()
   readonly #accepted = new Map<number, Link>()
   readonly #strangers = new Map<string, Stranger>()
   readonly #tickets = new Map<number, { plane: number; ticket: number }>()
   readonly #ticketOf = new Map<string, number>()
+  /** Of guarded requests that were executed, and wait for their log. */
+  readonly #replies = new Map<number, Buffer>()
   #lastTicket = 0
   #topology: Topology | null = null
   #self = -1
@@ -99,14 +112,14 @@ export class ControlPlane {
     const effects: HandoffEffects = {
       send: (role, peer, message) => this.#send(role, peer, message),
       granted: ticket => this.#answer(ticket, one => ({ type: 'granted', ticket: one })),
-      blind: ticket => effects.refused(ticket, 'the node that knows this key is away'),
-      executed: () => {}, // no worker sends guarded requests yet: nobody is declared away by default
+      blind: ticket => effects.granted(ticket), // by now the engine says that it is guarded
+      executed: ticket => this.#executed(ticket),
       refused: (ticket, reason) => this.#answer(ticket, one => ({ type: 'refused', ticket: one, reason })),
       flushed: (ticket, failure) =>
         this.#answer(ticket, one =>
           failure === null ? { type: 'done', ticket: one } : { type: 'refused', ticket: one, reason: failure },
         ),
-      published: epoch => this.#announceRoute(epoch),
+      published: epoch => this.#onPublished(epoch),
       generationSettled: epoch => options.onSettled(epoch),
       learned: text => this.#learn(text),
       topologyText: () => (this.#topology ? JSON.stringify(this.#topology) : null),
@@ -119,8 +132,9 @@ export class ControlPlane {
       done: (ticket, question, texts) => this.#gathered(ticket, question, texts),
       refused: effects.refused,
     })
-    const { migrationRate } = options
-    this.handoff = new Handoff(engine, effects, migrationRate === null ? undefined : limitsWithin(migrationRate))
+    const { migrationRate, hints } = options
+    const limits = migrationRate === null ? undefined : limitsWithin(migrationRate)
+    this.handoff = new Handoff(engine, effects, limits, hints)
     const { fencing, loop, onEvent } = options
     this.keeper = fencing ? new LeaseKeeper({ ...fencing, loop, onEvent }, this.#keeperLinks()) : null
     options.dataPlanes.forEach((port, plane) => {
@@ -164,21 +178,45 @@ export class ControlPlane {
     // First: by a route that is in force before the lease is asked for, the node could act without one.
     this.keeper?.setTopology(topology, self, fromStore)
     this.#options.engine.setTime(this.#options.loop.wallClock())
+    this.#putInForce()
+    this.#adoptStrangers()
+    this.#tickSoon()
+  }
+
+  /** A picture in which this node acts again has to wait until it was vouched for. */
+  #putInForce(): void {
+    const topology = this.#topology
+    const newest = topology && currentGeneration(topology)
+    if (!newest) return
+    const self = this.#self
+    const acts = newest.servers.some(({ number }) => number === self) && !newest.away.includes(self)
+    this.#waitsForLease = acts && (this.keeper?.awaitsSession === true || this.#dropping.planes > 0)
+    if (this.#waitsForLease) return
     const settled = new Set<number>()
     for (const change of topology.changes) {
       if (change.epoch !== undefined && change.settled?.includes(self)) settled.add(change.epoch)
     }
-    if (topology.generations.length > 0) {
-      this.handoff.setTopology({
-        self,
-        rule: { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer },
-        generations: topology.generations,
-        settled,
-        members: this.#members(),
-      })
-    }
-    this.#adoptStrangers()
-    this.#tickSoon()
+    this.handoff.setTopology({
+      self,
+      rule: { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer },
+      generations: topology.generations,
+      settled,
+      members: this.#members(),
+    })
+  }
+
+  #onVouchedFor(done: () => void): void {
+    if (this.#waitsForLease) this.#putInForce()
+    const epoch = this.#topology?.epoch ?? 0
+    if (this.handoff.epoch >= epoch) done()
+    else this.#enforced.push({ epoch, done })
+  }
+
+  /** The generation in which this node came back last; null: it is in none, or its session is younger than that. */
+  #sessionBegan(): number | null {
+    const generations = this.#topology?.generations ?? []
+    const last = generations.findLastIndex(({ away }) => away.includes(this.#self))
+    return last < 0 ? null : (generations[last + 1]?.epoch ?? null)
   }
 
   get settled(): boolean {
@@ -189,12 +227,13 @@ export class ControlPlane {
 
   #onPlane(plane: number, message: ToControl): void {
     if (message.type === 'need') this.handoff.need(this.#ticket(plane, message.ticket), message.key)
+    else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message.key, message.bytes)
     else if (message.type === 'forget') this.#forget(plane, message.ticket)
     else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
     else if (message.type === 'gather') this.#gather.start(this.#ticket(plane, message.ticket), message.question)
     else if (message.type === 'heard') this.#heard(message.epoch)
     else if (message.type === 'dropped' && --this.#dropping.planes === 0) this.#dropping.done()
-    if (message.type === 'need' || message.type === 'flush' || message.type === 'gather') this.#tickSoon()
+    if (NUDGES.has(message.type)) this.#tickSoon()
   }
 
   #ticket(plane: number, ticket: number): number {
@@ -208,6 +247,7 @@ export class ControlPlane {
     const own = this.#ticketOf.get(`${plane}:${ticket}`)
     if (own === undefined) return
     this.handoff.forget(own)
+    this.#replies.delete(own)
     this.#tickets.delete(own)
     this.#ticketOf.delete(`${plane}:${ticket}`)
   }
@@ -220,7 +260,41 @@ export class ControlPlane {
     this.#options.dataPlanes[asked.plane]!.post(message(asked.ticket))
   }
 
+  // --- guarded requests
+
+  #guard(own: number, key: Uint8Array, bytes: Uint8Array): void {
+    const { engine, loop } = this.#options
+    const request = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.handoff.guard(own, {
+      key,
+      writes: !isRead(request),
+      execute: () => {
+        engine.setTime(loop.wallClock())
+        engine.executesGuarded(true)
+        const run = runWhole(engine, request)
+        engine.executesGuarded(false)
+        if (!Buffer.isBuffer(run)) return false
+        this.#replies.set(own, run)
+        return true
+      },
+    })
+  }
+
+  #executed(own: number): void {
+    const reply = this.#replies.get(own) ?? Buffer.alloc(0)
+    this.#replies.delete(own)
+    this.#answer(own, ticket => ({ type: 'executed', ticket, reply }))
+  }
+
+  #onPublished(epoch: number): void {
+    this.#announceRoute(epoch)
+    const due = this.#enforced.filter(one => one.epoch <= epoch)
+    this.#enforced = this.#enforced.filter(one => one.epoch > epoch)
+    for (const { done } of due) done()
+  }
+
   #announceRoute(epoch: number): void {
+    const newest = this.#topology?.generations.find(generation => generation.epoch === epoch)
     const nodes = (this.#topology?.nodes ?? []).map(node => ({
       number: node.number,
       id: node.id,
@@ -229,6 +303,7 @@ export class ControlPlane {
       weight: node.weight,
       dataHost: node.peerHost,
       dataPort: node.dataPort,
+      isAway: newest?.away.includes(node.number) === true,
     }))
     const config = this.#topology ? tierConfigOf(this.#topology) : null
     const ring = config ? { ring: config } : {}
@@ -309,8 +384,9 @@ export class ControlPlane {
       learn: text => this.#learn(text),
       dropAll: done => {
         this.#dropping = { planes: this.#options.dataPlanes.length, done }
-        for (const port of this.#options.dataPlanes) port.post({ type: 'drop' })
+        for (const port of this.#options.dataPlanes) port.post({ type: 'drop', since: this.#sessionBegan() })
       },
+      vouched: done => this.#onVouchedFor(done),
       tellPlanes: lapsed => {
         for (const port of this.#options.dataPlanes) port.post({ type: 'lease', lapsed })
       },

@@ -7,12 +7,12 @@
  *   peer frame --> PeerConnection ----------+--> execute -> engine.run (one request) -> answer
  *                                                  | forward -> Forwarder -> other node -> answer
  *                                                  | take ----> Parking --need--> control plane --granted--> execute
+ *                                                  | guard ---> Parking --guard-> control plane --executed-> answer
  *                                                  | multi ---> multiGet: parts, each by execute or Forwarder
  *                                                  | slow ----> stats, config, flush_all
  */
 import { type EngineApi, Stop, type Turn } from '../engine/contract.js'
 import { STREAMS } from '../engine/log-reader.js'
-import { copyPieces } from '../engine/pieces.js'
 import { configReply, type TierConfig, tierConfigText } from '../protocol/index.js'
 import { acceptLink, type LinkIdentity } from '../transport/link.js'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from '../transport/loop.js'
@@ -43,6 +43,7 @@ import { memlimitCommand, slabsCommand } from './slabs-command.js'
 import { clusterConfig, clusterConfigValue, type Facts, statsReply } from './stats-command.js'
 import { TierCommands } from './tier-commands.js'
 import { WatchConnection } from './watch-connection.js'
+import { runWhole } from './whole-request.js'
 
 export interface DataPlaneOptions {
   /** Where clients connect. */
@@ -74,7 +75,8 @@ export interface DataPlaneOptions {
   tracksSizes?: boolean
 }
 
-const REPLY_BYTES_MAX = 256 << 20
+const TOO_LONG = 'out of memory writing get response'
+const INCOMPLETE = 'the request is not complete'
 const VALUE = Buffer.from('VALUE ')
 const END = Buffer.from('END\r\n')
 const EMPTY = Buffer.alloc(0)
@@ -171,6 +173,8 @@ export class DataPlane {
     this.#parking = new Parking({
       ...{ loop, timeoutMs, count },
       need: (ticket, key) => port.post({ type: 'need', ticket, key }),
+      guard: (ticket, key, bytes) => port.post({ type: 'guard', ticket, key, bytes }),
+      mayAnswer: request => this.#mayAnswer(request),
       forget: ticket => port.post({ type: 'forget', ticket }),
       execute: request => this.execute(request),
     })
@@ -248,64 +252,18 @@ export class DataPlane {
   /** Runs one whole request; its answer comes now or later. */
   execute(request: Request): void {
     const { engine } = this
-    const { bytes } = request
     if (this.silence.isSilent && this.#refusesSilently(request)) return
     this.newTurn(request.connection)
-    // Of a request that is larger than scratch, which only a value can make it, the rest goes straight into its item.
-    const here = Math.min(bytes.length, engine.scratch.length)
-    engine.bytes.set(here === bytes.length ? bytes : bytes.subarray(0, here), engine.scratch.offset)
-    let turn = engine.run(engine.scratch.offset, here, 0, 0, true)
-    if (turn.stop === Stop.value) turn = this.#fill(turn, request, here)
-    if (turn.stop === Stop.done || turn.stop === Stop.close) {
-      if (this.#mayAnswer(request)) request.answer(this.takeTx(turn))
+    const run = runWhole(engine, request.bytes)
+    if (Buffer.isBuffer(run)) {
+      if (this.#mayAnswer(request)) request.answer(run)
       return
     }
-    if (turn.stop !== Stop.full && turn.stop !== Stop.pieces) {
-      this.dispatch(turn, request)
-      return
-    }
-    const parts: Buffer[] = []
-    let size = 0
-    for (let at = 0; (turn.stop === Stop.full || turn.stop === Stop.pieces) && size < REPLY_BYTES_MAX; ) {
-      const { stop, consumed, resume, handle } = turn
-      const more = [this.takeTx(turn)]
-      if (stop === Stop.pieces) {
-        more.push(...copyPieces(engine, handle))
-        engine.release(handle)
-      }
-      for (const part of more) size += part.length
-      parts.push(...more)
-      at += consumed
-      turn = engine.run(engine.scratch.offset + at, here - at, resume, 0, true)
-    }
-    parts.push(this.takeTx(turn))
-    if (!this.#mayAnswer(request)) return
-    if (turn.stop === Stop.done) request.answer(Buffer.concat(parts))
+    const { turn, parts, isTooLong } = run
+    if (parts.length === 0) this.dispatch(turn, request)
+    else if (!this.#mayAnswer(request)) return
     else if (turn.stop === Stop.multi) this.#goOnElsewhere(turn, request, parts)
-    else {
-      if (turn.stop === Stop.pieces) engine.release(turn.handle)
-      request.answer(serverError(request, 'out of memory writing get response'))
-    }
-  }
-
-  /** The rest of a request's value, which begins at `from`, into its item. */
-  #fill(first: Turn, { bytes }: Request, from: number): Turn {
-    const { engine } = this
-    let turn = first
-    const { handle, lineLength } = turn
-    const line = lineLength > 0 ? bytes.subarray(0, lineLength) : null
-    for (let at = from; turn.stop === Stop.value; ) {
-      const { fillOffset, fillLength } = turn
-      if (bytes.length - at < fillLength) {
-        engine.abandon(handle) // a request that says more than it has
-        return turn
-      }
-      engine.bytes.set(bytes.subarray(at, at + fillLength), fillOffset)
-      at += fillLength
-      turn = engine.finish(handle, line)
-    }
-    if (turn.handle !== 0) engine.abandon(turn.handle) // it must go elsewhere: the request as it came does
-    return turn
+    else request.answer(serverError(request, isTooLong ? TOO_LONG : INCOMPLETE))
   }
 
   #mayAnswer(request: Request): boolean {
@@ -371,6 +329,11 @@ export class DataPlane {
         this.#parking.park(key, request)
         return
       }
+      case Stop.guard: {
+        const key = this.engine.bytes.slice(turn.keyOffset, turn.keyOffset + turn.keyLength)
+        this.#parking.guard(key, request)
+        return
+      }
       case Stop.multi:
         this.#multi(request, part => this.execute(part))
         return
@@ -378,7 +341,7 @@ export class DataPlane {
         this.#slow(request)
         return
       default:
-        request.answer(serverError(request, 'the request is not complete'))
+        request.answer(serverError(request, INCOMPLETE))
     }
   }
 
@@ -391,12 +354,6 @@ export class DataPlane {
 
   forward(owner: number, request: Request): void {
     this.#forwarder.send(owner, request)
-  }
-
-  takeTx(turn: Turn): Buffer {
-    if (turn.txLength === 0) return EMPTY
-    const { bytes, tx } = this.engine
-    return Buffer.from(bytes.slice(tx.offset, tx.offset + turn.txLength).buffer)
   }
 
   /** Somebody acts by a newer generation: the control plane must load it. Said once, and again if it does not come. */
@@ -494,6 +451,7 @@ export class DataPlane {
     if (this.#admin.onMessage(message)) return
     if (message.type === 'lines') this.#watchers.get(message.watcher)?.show(message.lines)
     else if (message.type === 'granted') this.#parking.granted(message.ticket)
+    else if (message.type === 'executed') this.#parking.executed(message.ticket, message.reply)
     else if (message.type === 'refused') {
       if (!this.#tier.refused(message.ticket, message.reason)) this.#parking.refused(message.ticket, message.reason)
     } else if (message.type === 'done') this.#tier.done(message.ticket)
@@ -502,7 +460,7 @@ export class DataPlane {
     else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'certificates') this.#renew(message.tls, message.gathering)
     else if (message.type === 'lease') this.silence.tell(message.lapsed)
-    else if (message.type === 'drop') this.#drop()
+    else if (message.type === 'drop') this.#drop(message.since)
     else if (message.type === 'stop') this.stop()
   }
 
@@ -513,10 +471,10 @@ export class DataPlane {
   }
 
   /** Everything of the session before goes; the fence is closed until all planes have said so. */
-  #drop(): void {
+  #drop(since: number | null): void {
     const before = [...this.#clients]
     for (const client of before) client.kick()
-    this.#peers.cutAll()
+    this.#peers.cut(since)
     const look = () => {
       if (before.some(client => this.#clients.has(client))) this.loop.setTimer(1, look)
       else this.#port.post({ type: 'dropped' })

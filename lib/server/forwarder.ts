@@ -75,9 +75,10 @@ export class Forwarder {
       const was = peer.node
       if (node && was && (was.dataHost !== node.dataHost || was.dataPort !== node.dataPort)) this.#hangUp(peer)
       peer.node = node ?? was
+      if (node?.isAway) this.#lose(peer)
       if (peer.sent.size > 0) continue
       again.push(...this.#takeQueue(peer))
-      if (!node) this.#forget(peer)
+      if (!node || node.isAway) this.#forget(peer)
     }
     for (const request of again) this.#options.again(request)
   }
@@ -232,9 +233,7 @@ export class Forwarder {
   #onClose(peer: Peer): void {
     peer.link = null
     peer.open = false
-    const lost = [...peer.sent.values()]
-    peer.sent.clear()
-    for (const request of lost) this.#fail(request, `connection to node ${peer.node?.id ?? peer.number} lost`)
+    this.#lose(peer)
     if (this.#peers.get(peer.number) !== peer) return
     if (!this.#known.has(peer.number)) {
       const again = this.#takeQueue(peer)
@@ -249,6 +248,15 @@ export class Forwarder {
       if (peer.queue.length > 0) this.#dial(peer)
     })
     peer.backoffMs = Math.min(BACKOFF_MAX_MS, peer.backoffMs * 2)
+  }
+
+  /** What was sent may have been executed or not. */
+  #lose(peer: Peer): void {
+    const lost = [...peer.sent.values()]
+    peer.sent.clear()
+    const { node, number } = peer
+    const reason = node?.isAway ? `node ${node.id} is away` : `connection to node ${node?.id ?? number} lost`
+    for (const request of lost) this.#fail(request, reason)
   }
 
   #forget(peer: Peer): void {

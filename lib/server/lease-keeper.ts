@@ -38,8 +38,10 @@ export interface LeaseKeeperLinks {
   send(member: number, ask: number, vote: Vote): boolean
   /** A voter knows a newer document. */
   learn(text: string): void
-  /** Drops all connections and everything parked in all data planes; `done` when none is left. */
+  /** Drops all connections and everything parked in all data planes, but for what came in this session; `done` when it is gone. */
   dropAll(done: () => void): void
+  /** The node was vouched for, and nothing of an earlier session is left. `done` when the picture that waited for it is in force. */
+  vouched(done: () => void): void
   /** The lease ran out, or is there again: data planes that sleep need not find out by themselves. */
   tellPlanes(lapsed: string | null): void
 }
@@ -88,6 +90,11 @@ export class LeaseKeeper {
     this.#lease.configure(terms)
     this.#write()
     if (terms) this.#tick()
+  }
+
+  /** A picture in which this node acts must not be in force yet: see Lease.awaitsSession. */
+  get awaitsSession(): boolean {
+    return this.#lease.awaitsSession
   }
 
   /** Members whose control links must be there. */
@@ -140,12 +147,15 @@ export class LeaseKeeper {
       onEvent(grown === 'fresh' ? 'the lease is there, for another session: a new life begins' : 'the lease is there')
     if (grown === 'fresh' && !this.#dropping) {
       this.#dropping = true
-      this.#links.dropAll(() => {
+      const begin = () => {
         this.#dropping = false
         this.#write()
         this.#links.tellPlanes(null)
-      })
+      }
+      // By the picture of the session before, this node would act for what it may not any more.
+      this.#links.dropAll(() => this.#links.vouched(begin))
     }
+    if (!this.#dropping) this.#links.vouched(() => {})
     this.#write()
     if (!was && !this.#dropping) this.#links.tellPlanes(null)
     this.#report()

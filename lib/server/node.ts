@@ -5,10 +5,12 @@
  *   startNode -> arena -> worker 0 listens -> the other workers listen on the same ports -> [tier: register, first topology]
  */
 import { randomInt } from 'node:crypto'
+import { join } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Arena } from '../engine/contract.js'
 import { createArena, Engine } from '../engine/engine.js'
 import { LogReader, PREFIXES } from '../engine/log-reader.js'
+import { LoggedHints } from '../handoff/logged-hints.js'
 import { EmbeddedClient } from '../tier/embedded-client.js'
 import { Membership } from '../tier/membership.js'
 import { NodeFile } from '../tier/node-file.js'
@@ -28,6 +30,7 @@ import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import { Fence } from './fence.js'
 import type { ServerOptions } from './flags.js'
+import { type HintFiles, openHintLog } from './hint-files.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
 import { PageMover } from './page-mover.js'
@@ -138,6 +141,8 @@ class NodeProcess {
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
   #unix: { path: string; identity: number } | null = null
+  #hintsOpen: Promise<void> | null = null
+  #hintFiles: HintFiles | null = null
 
   constructor(options: NodeOptions) {
     this.#options = options
@@ -228,6 +233,7 @@ class NodeProcess {
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
     await Promise.race([all, limit])
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+    await this.#hintFiles?.close()
     if (this.#unix && !removeUnixPath(this.#unix.path, this.#unix.identity)) {
       this.#options.log.warn(`the unix socket ${this.#unix.path} could not be removed`)
     }
@@ -430,6 +436,7 @@ class NodeProcess {
       )
     }
     const loop = createNetLoop({ memory: new Uint8Array(0) })
+    const hints = new LoggedHints()
     const identity = { id: tier.nodeId, incarnation }
     const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })
     this.#store = store
@@ -469,6 +476,7 @@ class NodeProcess {
         }
         return String(statsReply(words, engine, facts) ?? '')
       },
+      hints,
       fencing: {
         store,
         fence: this.#fence,
@@ -506,8 +514,10 @@ class NodeProcess {
           newest = topology
           // A node acts by no topology that a restart would not know of: it could take itself for an owner that it was before.
           save(() => {
-            control.setTopology(topology, number)
-            resolve()
+            this.#openHints(tier, topology.tier, hints).then(() => {
+              control.setTopology(topology, number)
+              resolve()
+            }, reject)
           })
         },
         onRefused: sentence => {
@@ -518,6 +528,18 @@ class NodeProcess {
       })
     })
     return peerPort
+  }
+
+  /** Once, when the tier's name is known: a log of another tier is not believed. */
+  #openHints({ dataDir }: NodeTierOptions, tier: string, hints: LoggedHints): Promise<void> {
+    this.#hintsOpen ??= (async () => {
+      if (dataDir === null) return
+      const onEvent = (sentence: string) => this.#options.log.warn(sentence)
+      const { log, files } = await openHintLog(join(dataDir, 'hints'), { tier, onEvent })
+      this.#hintFiles = files
+      await new Promise<void>(resolve => hints.attach(log, resolve))
+    })()
+    return this.#hintsOpen
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * Requests that wait for their key: one take a key and worker is asked of the control plane, the others wait in order
- * behind it. Bounded in number and bytes; nobody waits longer than the time limit.
+ * behind it. A guarded request waits for the control plane to execute it, and the others of its key behind it in the same way.
+ * Bounded in number and bytes; nobody waits longer than the time limit.
  */
 import type { Loop, Timer } from '../transport/loop.js'
 import { keyName, type Request, serverError } from './request.js'
@@ -9,6 +10,9 @@ export interface ParkingOptions {
   loop: Loop
   timeoutMs: number
   need(ticket: number, key: Buffer): void
+  guard(ticket: number, key: Buffer, bytes: Buffer): void
+  /** May this node still say what it did? When not, the request has been told so. */
+  mayAnswer(request: Request): boolean
   forget(ticket: number): void
   /** Try again: the engine decides anew. */
   execute(request: Request): void
@@ -19,12 +23,15 @@ interface Parked {
   ticket: number
   name: string
   requests: Request[]
+  /** The first of them, which the control plane executes; null: the key is being taken. */
+  guarded: Request | null
   timer: Timer
 }
 
 const REQUESTS_MAX = 100_000
 const BYTES_MAX = 256 << 20
 const TOO_LATE = "the key's previous node cannot be reached"
+const NOT_EXECUTED = 'a node is away, and the request could not be executed in time'
 
 export class Parking {
   readonly #options: ParkingOptions
@@ -52,12 +59,33 @@ export class Parking {
     return this.#byKey.size > 0 && this.#byKey.has(keyName(key))
   }
 
+  /** Until its key was taken. */
   park(key: Uint8Array, request: Request): void {
+    const ticket = this.#wait(key, request, null)
+    if (ticket === null) return
+    this.#options.count('takes', 1)
+    this.#options.need(ticket, Buffer.from(key))
+  }
+
+  /** Until the control plane has executed it. */
+  guard(key: Uint8Array, request: Request): void {
+    const ticket = this.#wait(key, request, request)
+    if (ticket === null) return
+    request.cancel = () => {
+      this.#options.forget(ticket)
+      this.granted(ticket, request) // those behind it go on
+    }
+    this.#options.count('guarded_requests', 1)
+    this.#options.guard(ticket, Buffer.from(key), request.bytes)
+  }
+
+  /** The ticket, when it is the first of its key. */
+  #wait(key: Uint8Array, request: Request, guarded: Request | null): number | null {
     const { count, loop, timeoutMs } = this.#options
     if (this.#requests >= REQUESTS_MAX || this.#bytes + request.bytes.length > BYTES_MAX) {
       count('parked_refused', 1)
       request.answer(serverError(request, 'too many requests wait for this key'))
-      return
+      return null
     }
     count('parked_requests', 1)
     this.#requests++
@@ -69,14 +97,13 @@ export class Parking {
     const known = this.#byKey.get(name)
     if (known) {
       known.requests.push(request)
-      return
+      return null
     }
     const ticket = this.nextTicket()
-    const parked = { ticket, name, requests: [request], timer: this.#limit(ticket, request.until - now) }
+    const parked = { ticket, name, requests: [request], guarded, timer: this.#limit(ticket, request.until - now) }
     this.#byKey.set(name, parked)
     this.#byTicket.set(ticket, parked)
-    count('takes', 1)
-    this.#options.need(ticket, Buffer.from(key))
+    return ticket
   }
 
   #limit(ticket: number, afterMs: number): Timer {
@@ -89,6 +116,14 @@ export class Parking {
     const parked = this.#byTicket.get(ticket)
     if (!parked) return
     const now = loop.now()
+    const { guarded } = parked
+    if (guarded) {
+      forget(ticket)
+      guarded.cancel = null
+      guarded.answer(serverError(guarded, NOT_EXECUTED))
+      this.granted(ticket, guarded)
+      return
+    }
     const rest = parked.requests.findIndex(request => !request.dropped && (request.until ?? 0) > now)
     if (rest < 0) {
       forget(ticket)
@@ -101,15 +136,26 @@ export class Parking {
     this.#refuse(late, TOO_LATE)
   }
 
-  granted(ticket: number): void {
+  /** They begin again, but for the one that is done with. */
+  granted(ticket: number, done?: Request): void {
     const key = this.#byTicket.get(ticket)?.name
     if (key === undefined) return
     for (const request of this.#leave(ticket)) {
+      if (request === done) continue
       if (request.dropped) this.#options.count('requests_dropped', 1)
       // If one of them has to take again, those after it wait behind it, whatever the engine would say now.
       else if (this.#byKey.has(key)) this.park(Buffer.from(key, 'latin1'), request)
       else this.#options.execute(request)
     }
+  }
+
+  executed(ticket: number, reply: Uint8Array): void {
+    const request = this.#byTicket.get(ticket)?.guarded
+    if (!request) return
+    request.cancel = null
+    // What comes of the answer waits behind those who are here already.
+    if (this.#options.mayAnswer(request)) request.answer(Buffer.from(reply.buffer, reply.byteOffset, reply.length))
+    this.granted(ticket, request)
   }
 
   refused(ticket: number, reason: string): void {
@@ -129,6 +175,7 @@ export class Parking {
     this.#options.loop.clearTimer(parked.timer)
     this.#byTicket.delete(ticket)
     this.#byKey.delete(parked.name)
+    if (parked.guarded) parked.guarded.cancel = null
     this.#discount(parked.requests)
     return parked.requests
   }

@@ -18,6 +18,8 @@ import { keyName, type Request, shapeOf } from './request.js'
 
 interface PeerRequest extends Request {
   link: LinkState
+  /** Of the frame that it came in. */
+  epoch: number
   /** It went on to a third node: those behind it are to be let go exactly once. */
   passedOn: PassedOn | null
 }
@@ -52,6 +54,8 @@ export class PeerConnections implements LinkCallbacks {
   readonly #parking: Parking
   readonly #links = new Map<Link, LinkState>()
   readonly #passedOn = new Map<string, PassedOn>()
+  /** Generation that began this node's session; what was asked by an older one may be from before it was declared away. */
+  #since = 0
 
   constructor(plane: DataPlane, parking: Parking) {
     this.#plane = plane
@@ -94,8 +98,13 @@ export class PeerConnections implements LinkCallbacks {
       this.#forget(request, frame.id)
       this.#drop(request)
     } else if (frame.type === FrameType.request) {
-      const request = this.#newRequest(state, frame)
       const { epoch } = frame
+      if (epoch < this.#since) {
+        this.onClose(link)
+        link.close()
+        return
+      }
+      const request = this.#newRequest(state, frame)
       if (epoch <= this.#plane.engine.epoch()) this.#start(request)
       else {
         state.held = { epoch, request }
@@ -138,9 +147,14 @@ export class PeerConnections implements LinkCallbacks {
     request.passedOn = passedOn
   }
 
-  /** All links end now, and what came by them is dropped before this returns. */
-  cutAll(): void {
-    for (const link of [...this.#links.keys()]) {
+  /**
+   * Links end now on which something was asked before generation `since`, and what came by them is dropped before this returns;
+   * whatever comes of such an age ends its link from now on. Null: all links end.
+   */
+  cut(since: number | null): void {
+    this.#since = since ?? 0
+    for (const [link, { requests }] of [...this.#links]) {
+      if (since !== null && [...requests.values()].every(({ epoch }) => epoch >= since)) continue
       this.onClose(link)
       link.close()
     }
@@ -159,6 +173,7 @@ export class PeerConnections implements LinkCallbacks {
       dropped: false,
       cancel: null,
       link: state,
+      epoch: frame.epoch,
       passedOn: null,
       cut: () => state.link.close(),
       answer: reply => {

@@ -24,6 +24,8 @@ export interface PeerNode {
   /** Address of its data links (forwarded requests); workers listen here. */
   dataHost: string
   dataPort: number
+  /** Nobody waits for an answer of it. */
+  isAway: boolean
 }
 
 export interface Opened {
@@ -34,6 +36,8 @@ export interface Opened {
 export type ToControl =
   /** The key is this node's by the current ring but not taken yet: take it, then say `granted`. `ticket` is unique per worker. */
   | { type: 'need'; ticket: number; key: Uint8Array }
+  /** The key is this node's, but somebody who is away may know more of it: execute this one request, log it, then say `executed`. */
+  | { type: 'guard'; ticket: number; key: Uint8Array; bytes: Uint8Array }
   /** The asker of a ticket is gone; an answer is not wanted any more (the take itself may go on). */
   | { type: 'forget'; ticket: number }
   /** A peer's frame carried a higher epoch than the engine's route: load it. A `route` message follows when it is published. */
@@ -79,6 +83,8 @@ export type ToControl =
 export type ToData =
   /** Ticket's key was taken (or turned out to live elsewhere): run the request again from the start; the engine decides. */
   | { type: 'granted'; ticket: number }
+  /** The reply to a guarded request, which may go out now. */
+  | { type: 'executed'; ticket: number; reply: Uint8Array }
   /** The key could not be taken (or the flush not be confirmed): answer SERVER_ERROR with this reason. */
   | { type: 'refused'; ticket: number; reason: string }
   | { type: 'done'; ticket: number }
@@ -98,8 +104,11 @@ export type ToData =
   | { type: 'answer'; ticket: number; reply: string }
   /** The lease ran out, for this reason, or is there again (null). The fence itself is in shared memory; this is only news. */
   | { type: 'lease'; lapsed: string | null }
-  /** Another session of the node begins: all connections of clients and nodes are closed, and everything parked dropped. */
-  | { type: 'drop' }
+  /**
+   * Another session of the node begins: all connections of clients and nodes are closed, and everything parked dropped. `since`:
+   * the generation that began it, so that what other nodes ask by it or a later one stays; null: it cannot be told apart.
+   */
+  | { type: 'drop'; since: number | null }
   | { type: 'stop' }
 
 /** One side's end of the pair. `post` never blocks; messages arrive in order, on the owner's thread, never synchronously from `post`. */

@@ -40,6 +40,8 @@ const SPACE = 0x20
 const LF = 0x0a
 const CR = 0x0d
 const LETTER_B = 0x62
+const LETTER_N = 0x4e
+const LETTER_T = 0x54
 const NOREPLY = Buffer.from(' noreply')
 const EMPTY = Buffer.alloc(0)
 /** PROTOCOL D2: with its line end a value's length is an int32. */
@@ -122,6 +124,14 @@ function metaShape(command: string, tokens: Buffer[], line: number): Shape | nul
 function bytesOf(token: Buffer | undefined): number | null {
   const text = token?.toString('latin1') ?? ''
   return /^\d{1,10}$/.test(text) && Number(text) <= BYTES_MAX ? Number(text) : null
+}
+
+/** Does the request of one key change nothing that must be remembered? */
+export function isRead(bytes: Buffer): boolean {
+  const [command, ...rest] = tokensOf(bytes)
+  const name = command?.toString('latin1') ?? ''
+  if (name === 'mg') return !rest.slice(1).some(flag => flag[0] === LETTER_N || flag[0] === LETTER_T)
+  return name === 'get' || name === 'gets' || name === 'me'
 }
 
 export const keyName = (key: Uint8Array): string =>

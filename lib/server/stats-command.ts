@@ -54,7 +54,15 @@ const LAST = [
   ...['direct_reclaims', 'lru_bumps_dropped'],
 ]
 const OWN = [
-  ...['tombstones', 'forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused'],
+  ...[
+    'tombstones',
+    'forwarded_requests',
+    'forwarded_errors',
+    'takes',
+    'parked_requests',
+    'parked_refused',
+    'guarded_requests',
+  ],
   ...['hops_refused', 'requests_dropped'],
 ]
 

@@ -74,6 +74,11 @@ export class Lease {
     return this.#heldFor >= 0
   }
 
+  /** It acts by leases alone, and was never vouched for as what it is in this document: it has returned, or just started. */
+  get awaitsSession(): boolean {
+    return this.#isFenced && this.#heldFor !== this.#terms!.session
+  }
+
   get #isFenced(): boolean {
     return this.#terms !== null && (this.#terms.binding || this.hasHeld)
   }

@@ -4,16 +4,19 @@
  *
  *   [7] --takers of 8 settled?--> [8] --takers of 9 settled?--> [9]        the first that are not stay, with all after them
  *
- * While a node is away, the generation in which it was there last stays, whatever was reported: who stands in knows by it
- * whose memory is missing.
+ * Nobody is away in the oldest that stays: what its actors hold is true, and everybody knows by it whose memory is missing
+ * later. So an outage goes as a whole, when the node is back and has everything. A node that stood in until the home acted
+ * again never takes from it, and is not waited for.
  */
+import { pictureOf } from './actors.js'
 import { boundedChanges, type Change, currentGeneration, type TierNode, type Topology } from './topology.js'
 
 export function retire(topology: Topology): Topology | null {
   const { generations } = topology
-  const limit = lastNeeded(topology)
   let base = 0
-  while (base < limit && isSettledAt(topology, generations[base + 1]!.epoch)) base++
+  for (let next = 1; next < generations.length && isSettledAt(topology, generations[next]!.epoch); next++) {
+    if (generations[next]!.away.length === 0) base = next
+  }
   if (base === 0) return null
   const { epoch } = generations[base]!
   const over = topology.changes.filter(change => change.state === 'running' && change.epoch! <= epoch)
@@ -22,21 +25,11 @@ export function retire(topology: Topology): Topology | null {
 
 function isSettledAt(topology: Topology, epoch: number): boolean {
   const change = topology.changes.find(one => one.state === 'running' && one.epoch === epoch)
-  return change?.takers?.every(taker => change.settled?.includes(taker)) ?? true
-}
-
-/** Index of the newest generation that everything before may be dropped for, as far as absence is concerned. */
-function lastNeeded({ generations }: Topology): number {
-  const newest = generations.length - 1
-  const away = generations[newest]?.away ?? []
-  let first = newest
-  for (const number of away) {
-    let at = newest
-    while (at > 0 && generations[at - 1]!.away.includes(number)) at--
-    // It was there in the generation before; that one stays.
-    first = Math.min(first, Math.max(0, at - 1))
-  }
-  return first
+  const open = change?.takers?.filter(taker => !change.settled?.includes(taker)) ?? []
+  if (open.length === 0) return true
+  if (topology.generations.every(({ away }) => away.length === 0)) return false
+  const takers = pictureOf(topology, topology.generations).takers(epoch)
+  return !open.some(taker => takers.has(taker))
 }
 
 /** The changes are done; nodes are what the newest ring says they are. */

@@ -116,6 +116,58 @@ t.test('unsettled: take first, then go', async t => {
   t.equal(engine.stats().get('tombstones'), 0n, 'a settled arc needs none')
 })
 
+t.test('guarded: only reads of what is held are answered; the control thread executes the rest', async t => {
+  const { send, engine, stops } = node(circle(5, 1, 1, 4, 2))
+  /** One request, as the control thread runs it once the key is acquired. */
+  const execute = (text: string) => {
+    engine.executesGuarded(true)
+    const reply = send(text)
+    engine.executesGuarded(false)
+    return reply
+  }
+  t.equal(send('get a\r\n'), '<9>\r\n')
+  t.equal(send('set a 0 0 1\r\n1\r\n'), '<9>\r\n')
+  t.same(
+    stops.map(stop => stop.request),
+    ['get a\r\n', 'set a 0 0 1\r\n1\r\n'],
+  )
+  t.equal(execute('set a 0 0 1\r\n1\r\n'), 'STORED\r\n')
+  t.equal(engine.held(key('a')), 5)
+  const hit = 'VALUE a 0 1\r\n1\r\nEND\r\n'
+  t.equal(send('get a\r\nmg a v\r\n'), `${hit}VA 1\r\n1\r\n`)
+  for (const writes of [
+    'gat 5 a',
+    'mg a T5',
+    'mg a N5',
+    'touch a 1',
+    'incr a 1',
+    'delete a',
+    'md a',
+    'ma a',
+    'get a b',
+  ]) {
+    t.match(send(`${writes}\r\n`), writes === 'get a b' ? '<6>\r\n' : '<9>\r\n', writes)
+  }
+  t.equal(execute('incr a 4\r\n'), '5\r\n')
+  t.equal(execute('delete a\r\n'), 'DELETED\r\n')
+  t.equal(send('get a\r\n'), 'END\r\n', 'a remembered deletion is an answer')
+  t.equal(execute('delete nothing\r\n'), 'NOT_FOUND\r\n')
+  t.equal(engine.held(key('nothing')), 5, 'it is remembered: who is away may know the key')
+  const large = `set large 0 0 2000000\r\n${'x'.repeat(2_000_000)}\r\n`
+  t.equal(execute(large), 'SERVER_ERROR object too large for cache\r\n')
+  t.equal(engine.held(key('large')), 5, 'a set that failed is a deletion')
+  const old = encodeRecord({
+    ...{ key: key('old'), value: key('1'), flags: 0, version: 5n, toLiveSec: null, fetched: false, active: false },
+  })
+  t.equal(engine.install(old, 3), 'installed')
+  t.equal(execute('get old\r\nincr old 1\r\n'), 'END\r\nNOT_FOUND\r\n', 'of an earlier tenure')
+  t.equal(engine.held(key('old')), 3, 'it stays put aside')
+  t.equal(execute('add old 0 0 1\r\n2\r\n'), 'STORED\r\n')
+  t.equal(engine.held(key('old')), 5)
+  t.ok(engine.publish(circle(6, 1, 1, 4, 1)))
+  t.equal(send('get old\r\nset old 0 0 1\r\n3\r\n'), 'VALUE old 0 1\r\n2\r\nEND\r\nSTORED\r\n', 'no more')
+})
+
 t.test('versions: epoch above counter, and never behind', async t => {
   const { send, engine } = node(circle(5, 1, 1))
   const first = (5n << 44n) + 1n

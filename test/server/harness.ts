@@ -221,6 +221,7 @@ export class TestTier {
   get peers(): PeerNode[] {
     return this.nodes.map(({ number, host }) => ({
       ...{ number, id: `n${number}`, host, port: CLIENT_PORT, weight: 1, dataHost: host, dataPort: DATA_PORT },
+      isAway: false,
     }))
   }
 

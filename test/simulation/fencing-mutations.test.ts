@@ -80,7 +80,7 @@ for (const mutation of MUTATIONS) {
   t.test(mutation.rule, async t => {
     const { exports, remove } = await mutated<{ fencingHistory: typeof History }>(
       mutation,
-      ['lib/tier', 'lib/ketama', 'lib/transport', 'test/simulation/fencing.js'],
+      ['lib/tier', 'lib/handoff', 'lib/ketama', 'lib/transport', 'test/simulation/fencing.js'],
       'test/simulation/fencing.js',
     )
     t.teardown(remove)

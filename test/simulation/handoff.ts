@@ -260,8 +260,9 @@ class World {
     if (message.type === 'take') this.#takes++
     this.#channel(`${link} ${role}`, peer).push(this.#now + this.#random() * 12, () => {
       const there = role === 'taker' ? 'source' : 'taker'
-      this.#say(`n${node.number} -> n${peer}`, show(decode(bytes)))
-      other.handoff.onMessage(there, node.number, epoch, decode(bytes))
+      const came = decode(bytes)
+      if (this.#options.trace) this.#say(`n${node.number} -> n${peer}`, show(came))
+      other.handoff.onMessage(there, node.number, epoch, came)
     })
     return true
   }
@@ -297,6 +298,7 @@ class World {
       const isPaused = () => this.#nodes[channel.to - 1]!.paused
       while (channel.tasks[0] && channel.tasks[0].at <= this.#now && !isPaused()) channel.tasks.shift()!.run()
     }
+    if (!this.#later.some(task => task.at <= this.#now)) return
     const due = this.#later.filter(task => task.at <= this.#now)
     for (const task of due) this.#later.splice(this.#later.indexOf(task), 1)
     for (const { run } of due) run()
@@ -502,9 +504,10 @@ class World {
     const writes = request.op.verb !== 'get' && request.op.verb !== 'gets'
     const execute = (blind: boolean) => {
       this.#say(`${request.op.verb} ${request.key} ${request.op.value} executed by n${node.number}, guarded`)
-      if (!request.wanted()) return
+      if (!request.wanted()) return true
       const isInformed = node.store.isInformed(request.key) // since it was found to be blind
       served = { reply: node.store.serveGuarded(request.key, request.op), blind: blind && !isInformed }
+      return true
     }
     node.handoff.guard(ticket, { key: Buffer.from(request.key), writes, execute })
   }

@@ -41,8 +41,15 @@ export class ModelHints implements Hints {
     this.#after(this.#random() * 4, () => done(this.#index.get(text(key))?.record ?? null))
   }
 
-  note(home: number, key: Uint8Array, generation: number, record: Uint8Array, done: () => void): void {
-    this.#write(text(key), { home, generation, record }, done)
+  note(
+    home: number,
+    key: Uint8Array,
+    generation: number,
+    record: Uint8Array,
+    done: (failure: string | null) => void,
+  ): void {
+    const noted = () => done(null)
+    this.#write(text(key), { home, generation, record }, noted)
   }
 
   bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void {
@@ -81,6 +88,10 @@ export class ModelHints implements Hints {
     this.#void.delete(home)
     done()
   }
+
+  flush(): void {} // nothing is flushed here
+
+  tick(): void {}
 
   #write(key: string, entry: Entry, done: () => void): void {
     this.#index.set(key, entry)

@@ -32,6 +32,8 @@ const format = (name: string, { value, version }: Held): Uint8Array =>
 const isRead = ({ verb }: Op): boolean => verb === 'get' || verb === 'gets'
 const text = (key: Uint8Array) => Buffer.from(key).toString('latin1')
 
+/** Of the few keys that histories have. */
+const points = new Map<string, number>()
 /** Few, so that a walk takes many batches and much happens between them. */
 const WALK_BUCKETS = 8
 
@@ -86,7 +88,13 @@ export class ModelStore implements HandoffStore {
   }
 
   point(key: Uint8Array): number {
-    return createHash('md5').update(key).digest().readUInt32LE(0)
+    const name = text(key)
+    let point = points.get(name)
+    if (point === undefined) {
+      point = createHash('md5').update(key).digest().readUInt32LE(0)
+      points.set(name, point)
+    }
+    return point
   }
 
   held(key: Uint8Array): number {

@@ -8,7 +8,9 @@ import {
 } from './item'
 import { lock, tryLock, unlock } from './locks'
 import { find, insert, removeFound, stripeOf } from './table'
-import { arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotSelf, slotUnsettled } from './route'
+import {
+  arcGuarded, arcOf, arcOwner, arcSettled, arcTenure, currentSlot, slotEpoch, slotGuarded, slotSelf, slotUnsettled
+} from './route'
 import { isExpired, isFlushed, now, tick } from './clock'
 import { allocate, discard, enlist, resized, uncount } from './slab'
 import {
@@ -22,6 +24,7 @@ import {
 export const GO: u32 = 0
 export const FORWARD: u32 = 1
 export const TAKE: u32 = 2
+export const GUARD: u32 = 3
 
 /** Why `open` refused, and where the key lives then. */
 export let verdict: u32 = GO
@@ -32,6 +35,13 @@ export let epoch: u32 = 0
 export let held: u32 = 0
 /** The live item; 0: the key is absent. */
 export let found: u32 = 0
+/**
+ * This thread executes a request of a guarded arc: it has acquired the key. What is held of an earlier tenure stays put aside,
+ * as if it were not there, until a write takes its place.
+ */
+let executesGuarded: bool = false
+/** Such a request has the key open. */
+let isGuarded: bool = false
 /** Why there is none, for watchers. */
 let absence: u8 = GET_NOT_FOUND
 
@@ -51,7 +61,7 @@ const UPDATE_SECONDS: u32 = 60
  * is locked.
  */
 export function open(at: u32, length: u32): bool {
-  if (!openUnseen(at, length)) return false
+  if (!openUnseen(at, length, false)) return false
   show()
   return true
 }
@@ -61,16 +71,19 @@ export function show(): void {
   if (watched(FETCHERS)) noteGet(key, keyLength, found ? GET_FOUND : absence, found)
 }
 
-/** `open` for a command that may yet have to begin again: it calls `show` itself, once. */
-export function openUnseen(at: u32, length: u32): bool {
+/**
+ * `open` for a command that may yet have to begin again: it calls `show` itself, once. `reads`: nothing will be changed but
+ * what the lists and watchers know.
+ */
+export function openUnseen(at: u32, length: u32, reads: bool): bool {
   lockKey(at, length)
-  if (slot && !isOurs()) {
+  if (slot && !isOurs(reads)) {
     unlock(stripe)
     return false
   }
   found = 0
   absence = GET_NOT_FOUND
-  if (held) {
+  if (held && !isPutAside()) {
     const item = itemAt(held)
     if (item.bits & TOMBSTONE) {
       if (!slotUnsettled(slot)) dropHeld()
@@ -104,17 +117,35 @@ export function close(): void {
   unlock(stripe)
 }
 
+/** For the control thread: from now on, or no more. */
+export function setExecutesGuarded(now: bool): void {
+  executesGuarded = now
+  isGuarded = false
+}
+
+function isPutAside(): bool {
+  return isGuarded && itemAt(held).mark < arcTenure(slot, arcOf(slot, key, keyLength))
+}
+
 /** DESIGN 8: the mark in the item or one look at the arc's state decides. */
-function isOurs(): bool {
+function isOurs(reads: bool): bool {
   verdict = GO
-  if (held && itemAt(held).mark == epoch) return true
+  isGuarded = false
+  if (held && itemAt(held).mark == epoch && !slotGuarded(slot)) return true
   const arc = arcOf(slot, key, keyLength)
   owner = arcOwner(slot, arc)
   if (owner != slotSelf(slot)) {
     verdict = FORWARD
     return false
   }
-  if (!arcSettled(slot, arc) && (!held || itemAt(held).mark < arcTenure(slot, arc))) {
+  const isInformed = held != 0 && itemAt(held).mark >= arcTenure(slot, arc)
+  if (arcGuarded(slot, arc)) {
+    isGuarded = executesGuarded
+    if (isGuarded || (reads && isInformed)) return true
+    verdict = GUARD
+    return false
+  }
+  if (!arcSettled(slot, arc) && !isInformed) {
     verdict = TAKE
     return false
   }
@@ -129,9 +160,13 @@ export function forget(written: bool): void {
   found = 0
 }
 
-/** A deletion met a remembered absence: it is remembered as of now. */
+/**
+ * A deletion met an absence. A remembered one is remembered as of now; in a guarded arc any is, since somebody who is away may
+ * still know the key.
+ */
 export function deletedAgain(): void {
-  if (held) itemAt(held).version = tick(epoch)
+  if (isGuarded) putTombstone(tick(epoch), epoch)
+  else if (held) itemAt(held).version = tick(epoch)
 }
 
 /** Nothing is in the key's place any more. */

@@ -44,7 +44,7 @@ export function metaSet(line: u32, end: u32, next: u32): u32 {
   }
   const tooLarge = !sizeAllowed(keyLength, clientFlags, bytes)
   if (currentSlot()) {
-    if (!openUnseen(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
+    if (!openUnseen(key, keyLength, false)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
     close()
   }
   const address = tooLarge ? 0 : allocate(keyLength, bytes, assignsCas ? 8 : 0)

@@ -69,7 +69,8 @@ function link(address: u32): void {
 
 export function metaGet(line: u32, end: u32, next: u32): u32 {
   if (!begin(line, end)) return done(next)
-  if (!openUnseen(key, keyLength)) return notOurs(line, next)
+  // A win is not worth remembering: whoever lost the memory of it lets another reader win.
+  if (!openUnseen(key, keyLength, !vivifies && !setsTtl)) return notOurs(line, next)
   let isNew = false
   if (!found) show()
   if (!found && vivifies) {

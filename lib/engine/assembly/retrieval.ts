@@ -67,7 +67,7 @@ export function retrieve(line: u32, end: u32, next: u32, first: u32, withCas: bo
       several = true
       at = start + length
     }
-    if (several && currentSlot() && !allOurs(keys, end)) return multi(line, keys, next, keys)
+    if (several && currentSlot() && !allOurs(keys, end, !touches)) return multi(line, keys, next, keys)
   }
   return serve(line, end, next, keys, from, several, withCas, touches, exptime)
 }
@@ -78,7 +78,7 @@ function serve(
   const before = out
   let at = from
   while (nextToken(at, end)) {
-    if (!openUnseen(start, length)) {
+    if (!openUnseen(start, length, !touches)) {
       // The route changed since the line was checked: nothing of what this turn wrote for it counts.
       rollBack(before)
       if (several) return multi(line, keys, next, from)
@@ -130,10 +130,10 @@ function bad(next: u32): u32 {
   return DONE
 }
 
-function allOurs(keys: u32, end: u32): bool {
+function allOurs(keys: u32, end: u32, reads: bool): bool {
   let at = keys
   while (nextToken(at, end)) {
-    if (!openUnseen(start, length)) return false
+    if (!openUnseen(start, length, reads)) return false
     close()
     at = start + length
   }

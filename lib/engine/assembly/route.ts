@@ -3,7 +3,7 @@
  * shared memory, read after the key's lock was taken. A slot is written again only when no thread can still read it:
  * each thread counts its turns, odd while it is inside one.
  *
- *   slot:  0 epoch   4 self   8 count   12 unsettled (any arc of ours)
+ *   slot:  0 epoch   4 self   8 count   12 unsettled (any arc of ours)   16 guarded (any arc of ours)
  *         64 per thread: its turn counter when this slot went out of force
  *          points[] tenures[] (u32)  owners[] (u16)  settled[] (u8), each of `routePointsMax`
  */
@@ -24,6 +24,10 @@ export function slotUnsettled(slot: u32): bool {
   return slot != 0 && load<u32>(slot, 12) != 0
 }
 
+export function slotGuarded(slot: u32): bool {
+  return load<u32>(slot, 16) != 0
+}
+
 function points(slot: u32): u32 {
   return slot + RETIRED + ((threads + 15) & ~15) * 4
 }
@@ -35,6 +39,11 @@ export function arcOwner(slot: u32, arc: u32): u32 {
 }
 export function arcSettled(slot: u32, arc: u32): bool {
   return load<u8>(points(slot) + routePointsMax * 10 + arc) == 1
+}
+
+/** Somebody who is away would have to be asked, or a log may hold what is older: DESIGN 8, "Informed and blind". */
+export function arcGuarded(slot: u32, arc: u32): bool {
+  return load<u8>(points(slot) + routePointsMax * 10 + arc) == 2
 }
 
 /** Arc of a point: the first entry at or after it, the first of all when there is none. */

@@ -5,7 +5,7 @@
 import { casEnabled, itemSizeMax, scratch } from './layout'
 import { casOf, CHAINED, copy, Item, itemAt, keyOf, valueOf } from './item'
 import { copyValue, endsRight, fillAt, fillLength, nextFill, startFill, writeValue } from './chunked'
-import { close, forget, found, open, openUnseen, put, refresh } from './keys'
+import { close, deletedAgain, forget, found, open, openUnseen, put, refresh } from './keys'
 import {
   MUTATIONS, noteStore, STORE_EXISTS, STORE_NO_MEMORY as NO_MEMORY, STORE_NOT_FOUND, STORE_NOT_STORED, STORE_STORED,
   STORE_TOO_LARGE as TOO_LARGE, watched
@@ -60,7 +60,7 @@ export function storeCommand(verb: u32, line: u32, end: u32, next: u32): u32 {
   const tooLarge = !sizeAllowed(keyLength, flags, bytes)
   if (currentSlot()) {
     // The route is asked before the value is read; it is asked again when the item is linked.
-    if (!openUnseen(key, keyLength)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
+    if (!openUnseen(key, keyLength, false)) return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
     close()
   }
   countByPrefix(key, keyLength, PREFIX_SET)
@@ -102,6 +102,7 @@ export function dropValue(verb: u32, line: u32, next: u32, bytes: u32, tooLarge:
       return refuseStorage(line, next, bytes, tooLarge, key, keyLength)
     }
     if (found) forget(true)
+    else deletedAgain()
     close()
   }
   count(tooLarge ? STORE_TOO_LARGE : STORE_NO_MEMORY)

@@ -4,7 +4,7 @@
  */
 import { turn } from './layout'
 import { noreply } from './reply'
-import { epoch, FORWARD, owner, verdict } from './keys'
+import { epoch, FORWARD, GUARD, owner, verdict } from './keys'
 
 export const DONE: u32 = 0
 export const VALUE: u32 = 1
@@ -15,6 +15,7 @@ export const TAKEN: u32 = 5
 export const MULTI: u32 = 6
 export const CLOSE: u32 = 7
 export const PIECES: u32 = 8
+export const GUARDED: u32 = 9
 
 // What `resume` asks of the next run: nothing; swallow n bytes; go on at byte n of the line that comes first.
 export const FRESH: u32 = 0
@@ -75,7 +76,8 @@ export function refuse(key: u32, keyLength: u32): u32 {
   store<u32>(turn, keyLength, 36)
   store<u32>(turn, owner, 40)
   store<u32>(turn, epoch, 48)
-  return verdict == FORWARD ? FORWARDED : TAKEN
+  if (verdict == FORWARD) return FORWARDED
+  return verdict == GUARD ? GUARDED : TAKEN
 }
 
 export function describeFill(offset: u32, length: u32, handle: u32): void {

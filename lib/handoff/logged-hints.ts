@@ -1,0 +1,116 @@
+/**
+ * The node's hint log as handoff asks for it: what hints.ts says, on top of HintLog. It adds the keys themselves, which the
+ * log has on the disk alone, and the answers for a node whose log could not be opened: then nothing is remembered, and
+ * whatever could have been is void.
+ */
+import type { HintLog, HintStats } from './hint-log.js'
+import { type HintDone, together } from './hint-writer.js'
+import type { Hints } from './hints.js'
+
+/** Entries read at once when the log of an earlier life is gone through. */
+const PART = 1000
+
+const text = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+
+export class LoggedHints implements Hints {
+  #log: HintLog | null = null
+  /** Those that were logged and not handed over, and some that a flush or a forgotten outage has overtaken. */
+  readonly #keys = new Set<string>()
+
+  /** `done` when all that an earlier life has left is known. Before anything else is asked. */
+  attach(log: HintLog, done: () => void): void {
+    this.#log = log
+    const homes = log.homes()
+    const next = (index: number, from: number): void => {
+      const home = homes[index]
+      if (home === undefined) {
+        done()
+        return
+      }
+      log.replay(home, from, PART, part => {
+        for (const { key } of part.hints) this.#keys.add(text(key))
+        if (part.end) next(index + 1, 0)
+        else next(index, part.next)
+      })
+    }
+    next(0, 0)
+  }
+
+  get stats(): HintStats[] {
+    return this.#log?.stats() ?? []
+  }
+
+  find(key: Uint8Array): number {
+    if (this.#keys.size === 0) return -1
+    const found = this.#log?.find(key)
+    return found?.state === 'held' ? found.generation : -1
+  }
+
+  read(key: Uint8Array, done: (record: Uint8Array | null) => void): void {
+    if (this.#log) this.#log.read(key, done)
+    else done(null)
+  }
+
+  note(home: number, key: Uint8Array, generation: number, record: Uint8Array, done: HintDone): void {
+    if (!this.#log) {
+      done(null)
+      return
+    }
+    this.#keys.add(text(key))
+    this.#log.append(home, { generation, record }, done)
+  }
+
+  bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void {
+    const found = this.#log?.find(key)
+    if (found?.state !== 'held') {
+      done()
+      return
+    }
+    // What cannot be written makes the log void, and what is void is not asked.
+    this.#log!.append(found.home, { generation: found.generation, record: tombstone }, () => done())
+  }
+
+  *keys(): Generator<Uint8Array> {
+    for (const name of this.#keys) {
+      const key = Buffer.from(name, 'latin1')
+      if (this.find(key) >= 0) yield key
+      else this.#keys.delete(name)
+    }
+  }
+
+  isVoid(home: number): boolean {
+    if (!this.#log?.homes().includes(home)) return true
+    return this.#log.losses().some(loss => loss.home === home)
+  }
+
+  homes(): Iterable<number> {
+    return this.#log?.homes() ?? []
+  }
+
+  open(home: number, begins: boolean): void {
+    this.#log?.begin(home, begins)
+  }
+
+  drop(keys: readonly Uint8Array[], done: () => void): void {
+    const all = together(keys.length, () => done())
+    for (const key of keys) {
+      this.#keys.delete(text(key))
+      const found = this.#log?.find(key)
+      if (found?.state === 'held') this.#log!.appendHanded(key, found.generation, 0, all)
+      else all(null)
+    }
+  }
+
+  forget(home: number, done: () => void): void {
+    if (this.#log) this.#log.forget(home, () => done())
+    else done()
+  }
+
+  flush(generation: number, version: bigint): void {
+    this.#log?.appendFlush(generation, version, () => {})
+  }
+
+  tick(now: number): void {
+    this.#log?.tick(now)
+  }
+}
