@@ -52,18 +52,21 @@ export function bytesText(bytes: number): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }
 
-/** Ends the process when it is asked to, cleanly and once; also when the pipe to a parent that wanted that closes. */
-export function onEnd(end: () => void, withParent: boolean): void {
+/**
+ * Ends the process when it is asked to, cleanly and once; also when the pipe to a parent that wanted that closes. `graceful`:
+ * by memcached's word for a stop after which it goes on where it was.
+ */
+export function onEnd(end: (graceful: boolean) => void, withParent: boolean): void {
   let ended = false
-  const once = () => {
+  const stop = (graceful: boolean) => {
     if (ended) return
     ended = true
-    end()
+    end(graceful)
   }
+  const once = () => stop(false)
   process.on('SIGINT', once)
   process.on('SIGTERM', once)
-  // memcached's word for a graceful stop, which is what the others mean here too.
-  process.on('SIGUSR1', once)
+  process.on('SIGUSR1', () => stop(true))
   if (!withParent) return
   process.stdin.on('end', once)
   process.stdin.on('error', once)

@@ -69,6 +69,9 @@ async function runServer(command: Command): Promise<void> {
   const server = parsed.options
   const tier = tierOptions(values, warn)
   if (tier && server.listen.length === 0) throw new Sentence('--join needs a TCP port: give -p beside -s')
+  if (tier && server.memoryFile !== null) {
+    throw new Sentence('-e is for a node alone: in a tier, tier step-aside hands everything over before a restart')
+  }
   const user = userToBecome(server.user)
   if (server.daemon && !report) {
     const line = await startDaemon(values.verbose > 0)
@@ -91,7 +94,7 @@ async function runServer(command: Command): Promise<void> {
     complain(sentence)
     process.exit(1)
   })
-  onEnd(() => void node.stop().finally(() => process.exit(0)), values.withParent === true && !report)
+  onEnd(graceful => void node.stop(graceful).finally(() => process.exit(0)), values.withParent === true && !report)
   // Never the end of a server, as a closed terminal would have it.
   process.on('SIGHUP', () => node.reload())
   const { clientPort, peerPort, dataPort, ears, loop, why } = node

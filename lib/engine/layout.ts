@@ -21,7 +21,7 @@ export const RX_BYTES = 65536
 const AREA_SLACK = 65536
 /** A line that has not ended yet, a batch of records, the request of the largest item that is no chain. */
 const SCRATCH_BYTES = 1 << 20
-const THREAD_HEAD = 12288
+export const THREAD_HEAD = 12288
 /** Route tables: one in force, one just replaced, and two for threads that are slow to leave a turn. */
 const ROUTE_SLOTS = 4
 const ITEM_HEADER = 48
@@ -76,8 +76,10 @@ export interface Layout {
   routePoints: number
   /** Of one thread's log, behind its head: a power of two. */
   logBytes: number
+  pageTable: number
   prefixes: number
   hash: number
+  pages: number
   /** Of the table as it begins, and as far as it can grow. */
   buckets: number
   bucketsMax: number
@@ -182,7 +184,7 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   return {
     ...{ words, moreWords: [pageTable], pageLimit, pagesMax, chunkSizes, classes, threadAreas, threadStride },
     ...{ txBytes, scratchBytes, routes, routeStride, routePoints, logBytes, prefixes },
-    ...{ hash, buckets, bucketsMax, wasmPages: end / 65536 },
+    ...{ pageTable, pages, hash, buckets, bucketsMax, wasmPages: end / 65536 },
   }
 }
 

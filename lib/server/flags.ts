@@ -56,6 +56,8 @@ export interface ServerOptions {
   authFile: string | null
   /** -Z with its words of -o. */
   tls: TlsFlags | null
+  /** -e; null: a restart begins empty. */
+  memoryFile: string | null
   /** Flags that were taken and do nothing here, by name. */
   withoutEffect: string[]
 }
@@ -160,7 +162,12 @@ export const FLAGS: readonly Flag[] = [
     help: 'turn the commands off that show keys: stats detail, metadump, mgdump, cachedump',
   },
   { short: 'W', long: 'disable-watch', help: 'turn the watch command off' },
-  { short: 'e', long: 'memory-file', argument: 'file', refused: 'warm restart is not supported yet' },
+  {
+    short: 'e',
+    long: 'memory-file',
+    argument: 'file',
+    help: 'warm restart: what is held is written there at SIGUSR1 or "shutdown graceful", and read back at the next start',
+  },
   {
     short: 'Z',
     long: 'enable-ssl',
@@ -247,6 +254,7 @@ function serverOptions(values: FlagValues): ServerOptions {
     user: text(values.user) ?? null,
     authFile: text(values['auth-file']) ?? null,
     tls,
+    memoryFile: text(values['memory-file']) ?? null,
     withoutEffect: extended.idle.map(name => `-o ${name}`),
   }
 }

@@ -7,8 +7,8 @@
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
-import type { Arena } from '../engine/contract.js'
-import { createArena, Engine } from '../engine/engine.js'
+import type { Arena, EngineOptions } from '../engine/contract.js'
+import { createArena, Engine, resetArena } from '../engine/engine.js'
 import { LogReader, PREFIXES } from '../engine/log-reader.js'
 import { LoggedHints } from '../handoff/logged-hints.js'
 import { EmbeddedClient } from '../tier/embedded-client.js'
@@ -33,6 +33,7 @@ import type { ServerOptions } from './flags.js'
 import { type HintFiles, openHintLog } from './hint-files.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
+import { loadMemory, saveMemory } from './memory-file.js'
 import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { ProcessCommands } from './process-commands.js'
@@ -95,7 +96,8 @@ export interface RunningNode {
   reload(): void
   /** 0 to 3: -v, or what the verbosity command said last. */
   verbosity(): number
-  stop(): Promise<void>
+  /** `graceful`: what is held goes to the memory file (-e), if there is one. */
+  stop(graceful?: boolean): Promise<void>
   /** Something after which the node cannot go on; at most once. */
   onFatal(callback: (sentence: string) => void): void
 }
@@ -103,6 +105,8 @@ export interface RunningNode {
 /** Versions that are written down before they may be given out: one disk write for so many writes of clients. */
 const VERSIONS_RESERVED = 1n << 24n
 const STOP_LIMIT_MS = 3000
+/** Chunks that the page mover looks at in one step when the node is about to be saved. */
+const SAVE_SLICE = 1024
 const NOBODY = 65_535
 /** cache_memlimit may raise -m to so many times of it, or so many megabytes, as far as that can be addressed: room that costs nothing until it is used. */
 const MEMORY_GROWS_TO = 4
@@ -141,6 +145,9 @@ class NodeProcess {
   #store: EmbeddedClient | null = null
   #timer: NodeJS.Timeout | null = null
   #unix: { path: string; identity: number } | null = null
+  #memory: Arena | null = null
+  /** It goes on with what the memory file had. */
+  #isWarm = false
   #hintsOpen: Promise<void> | null = null
   #hintFiles: HintFiles | null = null
 
@@ -153,7 +160,7 @@ class NodeProcess {
     const choice = chooseLoop(server.tls ? 'net' : server.loop)
     if (!choice.ok) throw new Error(choice.sentence)
     this.#loop = choice.kind
-    const arena = createArena({
+    const arena = this.#arena({
       memoryLimitMb: server.memoryLimitMb,
       memoryReserveMb: Math.max(MEMORY_GROWS_TO * server.memoryLimitMb, MEMORY_GROWS_TO_MB),
       itemSizeMax: server.itemSizeMax,
@@ -175,6 +182,7 @@ class NodeProcess {
     engine.setVerbosity(Math.min(3, server.verbosity))
     if (server.prefixDelimiter !== null) engine.wantStreams(PREFIXES)
     this.#commands = this.#processCommands(engine)
+    if (this.#isWarm) engine.resetStats()
     engine.housekeeping.tune(server.lru.settings)
     engine.pages.setAutomove(server.slabs.automove)
     const loop = createNetLoop({ memory: new Uint8Array(0) })
@@ -202,7 +210,7 @@ class NodeProcess {
         why: server.tls ? 'TLS needs it' : choice.why,
         reload: () => this.#reload(),
         verbosity: () => engine.verbosity(),
-        stop: () => this.stop(),
+        stop: (graceful = false) => this.stop(graceful),
         onFatal: (callback: (sentence: string) => void) => {
           this.#fatal = callback
           if (this.#fatalSentence !== null) callback(this.#fatalSentence)
@@ -218,7 +226,7 @@ class NodeProcess {
     }
   }
 
-  async stop(): Promise<void> {
+  async stop(graceful = false): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
     if (this.#timer) clearInterval(this.#timer)
@@ -234,9 +242,40 @@ class NodeProcess {
     await Promise.race([all, limit])
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
     await this.#hintFiles?.close()
+    if (graceful) this.#save()
     if (this.#unix && !removeUnixPath(this.#unix.path, this.#unix.identity)) {
       this.#options.log.warn(`the unix socket ${this.#unix.path} could not be removed`)
     }
+  }
+
+  /** Filled from the memory file, where there is one that fits. */
+  #arena(options: EngineOptions): Arena {
+    const { server, log } = this.#options
+    const arena = createArena(options)
+    this.#memory = arena
+    if (server.memoryFile === null) return arena
+    const started = performance.now()
+    const loaded = loadMemory(arena, server.memoryFile)
+    if (loaded && 'refused' in loaded) {
+      log.warn(loaded.refused)
+      resetArena(arena)
+    } else if (loaded) {
+      this.#isWarm = true
+      const seconds = ((performance.now() - started) / 1000).toFixed(2)
+      log.info(`${loaded.bytes} bytes of memory were read back from ${server.memoryFile} in ${seconds} s`)
+    }
+    return arena
+  }
+
+  #save(): void {
+    const { server, log } = this.#options
+    if (server.memoryFile === null || !this.#memory) return
+    const engine = new Engine(this.#memory, this.#memory.options.threads)
+    // A page that is half moved would be nobody's.
+    while (engine.pages.isMoving && engine.pages.moveSlice(SAVE_SLICE) !== 'rest') {}
+    const problem = saveMemory(this.#memory, server.memoryFile, Date.now() / 1000, VERSION_TEXT)
+    if (problem !== null) log.warn(problem)
+    else log.info(`what was held is in ${server.memoryFile}`)
   }
 
   #reload(): void {

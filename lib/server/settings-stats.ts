@@ -86,7 +86,7 @@ export function settingsLines(engine: EngineApi, facts: Facts): Line[] {
         ] as Line[])
       : []),
     ['num_napi_ids', '(null)'],
-    ['memory_file', '(null)'],
+    ['memory_file', server?.memoryFile ?? '(null)'],
     ['client_flags_size', 4],
   ]
 }
