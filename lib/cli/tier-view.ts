@@ -33,6 +33,8 @@ export interface NodeView {
   alive: boolean
   /** It acts by a lease alone, so that it can be declared away. Only in tiers where nodes can be. */
   fenced?: boolean
+  /** It stepped aside, and comes back with this weight when it is started again. */
+  aside?: number
   /** It will be declared away unless it is heard again; `since` in Unix seconds. */
   suspect?: { since: number; reason: string }
   away?: { epoch: number; since: number; reason: string; standIns: string[] }
@@ -72,11 +74,12 @@ export function tierView({ topology }: Versioned, live: Map<string, NodeStatus>)
 }
 
 function nodeView(topology: Topology, node: TierNode, live: Map<string, NodeStatus>): NodeView {
-  const { id, number, host, port, weight, state, declaring, away } = node
+  const { id, number, host, port, weight, state, declaring, away, aside } = node
   const view: NodeView = { id, host, port, weight, state, alive: live.has(id) }
   const fencing = fencingOf(topology)
   const newest = currentGeneration(topology)
   if (fencing) view.fenced = node.fenced === fencing.since
+  if (aside !== undefined) view.aside = aside
   if (declaring) view.suspect = declaring
   if (away && newest)
     view.away = { ...away, standIns: standIns(topology, newest, number).map(one => idOf(topology, one)) }
@@ -141,7 +144,11 @@ export function statusText(view: TierView): string {
   }
   for (const node of view.nodes) {
     const when = (since: number) => new Date(since * 1000).toISOString()
-    const { suspect, away } = node
+    const { suspect, away, aside } = node
+    if (aside !== undefined) {
+      const what = node.weight > 0 ? 'is stepping aside' : 'has stepped aside, and may be stopped'
+      lines.push('', `node ${node.id} ${what}; started again it comes back with weight ${aside}`)
+    }
     if (suspect) lines.push('', `node ${node.id} is suspected since ${when(suspect.since)}: ${suspect.reason}`)
     if (away) {
       const others = away.standIns.length > 0 ? `; ${away.standIns.join(', ')} stand in` : ''

@@ -1,7 +1,7 @@
-/** `continuum tier status | drain | reweight | generations`: looks at a tier, and writes wishes into its document. */
+/** `continuum tier status | drain | reweight | step-aside | generations`: looks at a tier, and writes wishes into its document. */
 import type { Command } from 'commander'
 import type { Topology } from '../tier/topology.js'
-import { type Outcome, withDrain, withReweight } from '../tier/wishes.js'
+import { type Outcome, withDrain, withReweight, withStepAside } from '../tier/wishes.js'
 import { complain, Sentence, say } from './output.js'
 import { createProgress } from './progress.js'
 import { readSecret } from './secret.js'
@@ -45,6 +45,17 @@ export function tierCommand(command: Command): void {
       const weight = weightNumber('weight', text)
       return withStore(values, store => wish(store, values, topology => withReweight(topology, id, weight)))
     })
+  sub('step-aside', 'hand over everything that a node holds, so that it may be stopped; started again it comes back')
+    .argument('<id>')
+    .option('--no-wait', 'do not wait until it is done')
+    .action((id: string, values: TierValues) =>
+      withStore(values, async store => {
+        await wish(store, values, topology => withStepAside(topology, id))
+        if (values.json !== true && values.wait !== false) {
+          say(`node ${id} may be stopped now; started again it takes its keys back by itself`)
+        }
+      }),
+    )
   sub('generations', 'the rings that are not retired').action((values: TierValues) =>
     withStore(values, async store => {
       const { topology } = await store.read()

@@ -32,6 +32,8 @@ export interface TierNode {
   fenced?: number
   /** It is suspected: voters promise not to vouch for its session any more. `since` in Unix seconds. */
   declaring?: { since: number; reason: string }
+  /** It stepped aside: weight that it gets back when it starts again. */
+  aside?: number
   /** It is away since a generation; `since` in Unix seconds, for people. Who stands in is computed: see standIns in actors.ts. */
   away?: { epoch: number; since: number; reason: string }
 }

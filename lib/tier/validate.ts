@@ -34,6 +34,7 @@ const tierNode = z.object({
   state: z.enum(['joining', 'up', 'away', 'returning', 'draining', 'gone']),
   session: session.optional(),
   fenced: session.optional(),
+  aside: weight.min(1).optional(),
   declaring: z.object({ since, reason }).optional(),
   away: z.object({ epoch, since, reason }).optional(),
 })

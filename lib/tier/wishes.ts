@@ -48,20 +48,49 @@ export function withNode(topology: Topology, self: Registration): Outcome<{ numb
   if (refused !== null) return { ok: false, sentence: refused }
   const known = nodeOf(topology, self.id)
   const number = known?.number ?? Math.max(0, ...topology.nodes.map(node => node.number)) + 1
-  const entering = self.weight > 0 && !self.standby
+  // Started again after it stepped aside, it gets back what it had, whatever its own start options say.
+  const returns = known?.aside !== undefined && known.incarnation !== self.incarnation
+  const weight = returns ? known.aside! : self.weight
+  // The same life introduces itself again when the store was away: a node that was drained meanwhile stays out.
+  const isNews = known?.incarnation !== self.incarnation
+  const entering = isNews && weight > 0 && (returns || !self.standby)
   const busy =
     known !== undefined && (ringWeight(topology, number) > 0 || unfinishedChanges(topology, self.id).length > 0)
   const { id, host, port, peerHost, peerPort, dataPort, incarnation } = self
   // Promises about a node's sessions outlive its stay in the ring.
   const session = known?.session === undefined ? {} : { session: known.session }
-  const reached = { id, number, host, port, peerHost, peerPort, dataPort, incarnation, ...session }
-  const node: TierNode = busy
-    ? { ...known, ...reached }
-    : { ...reached, weight: entering ? self.weight : 0, state: entering ? 'joining' : 'up' }
+  const aside = known?.aside === undefined || returns ? {} : { aside: known.aside }
+  const reached = { id, number, host, port, peerHost, peerPort, dataPort, incarnation, ...session, ...aside }
+  const node: TierNode =
+    known && (busy || !isNews)
+      ? { ...known, ...reached }
+      : { ...reached, weight: entering ? weight : 0, state: entering ? 'joining' : 'up' }
   const nodes = known ? topology.nodes.map(one => (one === known ? node : one)) : [...topology.nodes, node]
   const next = { ...topology, nodes }
-  if (busy) return { ok: true, number, topology: JSON.stringify(known) === JSON.stringify(node) ? null : next }
-  return { ok: true, number, topology: entering ? withChange(next, 'join', id, self.weight) : next }
+  // Started again before everything had moved: it comes back behind that.
+  if (busy && returns) {
+    const { aside: _, ...rest } = node
+    const listed = { ...next, nodes: next.nodes.map(one => (one === node ? rest : one)) }
+    return { ok: true, number, topology: withChange(listed, 'join', id, weight) }
+  }
+  if (known && (busy || !isNews))
+    return { ok: true, number, topology: JSON.stringify(known) === JSON.stringify(node) ? null : next }
+  return { ok: true, number, topology: entering ? withChange(next, 'join', id, weight) : next }
+}
+
+/**
+ * A planned restart: everything moves to the others, and the node may be stopped when that is done. When it starts again it
+ * joins by itself with the weight that it had.
+ */
+export function withStepAside(topology: Topology, id: string): Outcome<{ change: number }> {
+  const node = nodeOf(topology, id)
+  if (node?.away) return { ok: false, sentence: `node "${id}" is away: it cannot hand anything over` }
+  if (node?.aside !== undefined) return { ok: false, sentence: `node "${id}" has stepped aside already` }
+  const coming = node && serversInTheEnd(topology).find(server => server.number === node.number)
+  const outcome = withWish(topology, id, 0)
+  if (!outcome.ok || !outcome.topology || !node || !coming) return outcome
+  const nodes = outcome.topology.nodes.map(one => (one.id === id ? { ...one, aside: coming.weight } : one))
+  return { ...outcome, topology: { ...outcome.topology, nodes } }
 }
 
 function whyRefused(topology: Topology, self: Registration): string | null {

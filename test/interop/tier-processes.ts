@@ -49,6 +49,12 @@ export class TierProcesses {
     this.#running.delete(id)
   }
 
+  /** SIGTERM, and its end. */
+  async end(id: string): Promise<void> {
+    await this.#running.get(id)?.stop('SIGTERM')
+    this.#running.delete(id)
+  }
+
   signal(id: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#running.get(id)?.child.kill(signal)
   }

@@ -34,15 +34,19 @@ class World {
     this.fence()
   }
 
+  /** Of all nodes. */
+  lives = 0
+
   start(id: string, weight = 1): void {
     const port = 12_000 + id.charCodeAt(0)
+    const incarnation = String(++this.lives)
     const outcome = withNode(this.topology, {
       ...{ id, host: '127.0.0.1', port, peerHost: '127.0.0.1', peerPort: port + 1000, dataPort: port + 2000 },
-      ...{ weight, incarnation: String(id.charCodeAt(0)) },
+      ...{ weight, incarnation },
     })
     if (!outcome.ok) throw new Error(outcome.sentence)
     this.topology = outcome.topology ?? this.topology
-    this.live.set(id, { incarnation: String(id.charCodeAt(0)), epoch: 0 })
+    this.live.set(id, { incarnation, epoch: 0 })
   }
 
   /** Every node says that it acts by a lease. */
