@@ -411,7 +411,8 @@ class NodeProcess {
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       transferList: [port2],
-      resourceLimits: { maxYoungGenerationSizeMb: 8 },
+      // What a request allocates dies young; a larger nursery would only be memory of the node.
+      resourceLimits: { maxYoungGenerationSizeMb: 3 },
     })
     const port = eventPort<ToData, ToControl>(port1, waker.wake)
     let hasStopped = () => {}
