@@ -207,19 +207,50 @@ export class Handoff {
       return
     }
     const useless = this.#uselessWrites(generations, topology.self)
-    if (useless.length === 0) {
+    const moving = this.#writesToKeep(generations, topology.self)
+    if (useless.length === 0 && moving.length === 0) {
       this.#install(topology, generations)
       return
     }
     this.#drops++
-    this.#hints.drop(useless, () => {
+    const dropped = () => {
       this.#drops--
       if (this.#preparing === topology) this.#install(topology, generations)
       if (this.#drops > 0) return
       const waiting = this.#waitingForDrops
       this.#waitingForDrops = []
       for (const begin of waiting) begin()
-    })
+    }
+    const next = (index: number): void => {
+      const one = moving[index]
+      if (one) this.#hints.keep(one.key, one.home, () => next(index + 1))
+      else this.#hints.drop(useless, dropped)
+    }
+    next(0)
+  }
+
+  /**
+   * Writes that are logged for a node whose outage is over, while another that may know the key is still waited for: its log
+   * has to have them before the first one goes.
+   */
+  #writesToKeep(generations: Generations, self: number): { key: Uint8Array; home: number }[] {
+    const keep: { key: Uint8Array; home: number }[] = []
+    const staying = new Set<number>()
+    let leaves = false
+    for (const home of this.#hints.homes()) {
+      if (generations.wasEverAway(home)) staying.add(home)
+      else leaves = true
+    }
+    if (!leaves) return keep
+    const isHeldBack = (node: number) => staying.has(node) || generations.isAwayNow(node)
+    for (const key of this.#hints.keys()) {
+      const written = this.#hints.find(key)
+      const arc = generations.arcAt(this.#store.point(key))
+      if (generations.actor(written, arc) !== self) continue
+      const home = generations.heldBackBy(self, written, arc, isHeldBack)
+      if (home !== null) keep.push({ key: Uint8Array.from(key), home })
+    }
+    return keep
   }
 
   #uselessWrites(generations: Generations, self: number): Uint8Array[] {

@@ -24,6 +24,8 @@ export interface Hints {
   ): void
   /** From now on the log calls the key deleted: it has been handed over. As `note`, in the log that has the key. */
   bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void
+  /** The newest logged write of the key is in the log of this home, too. `done` as of `note`. */
+  keep(key: Uint8Array, home: number, done: () => void): void
   /** All logged keys, in any order. */
   keys(): Iterable<Uint8Array>
   isVoid(home: number): boolean
@@ -50,6 +52,7 @@ export const NO_HINTS: Hints = {
   read: (_key, done) => done(null),
   note: (_home, _key, _generation, _record, done) => done(null),
   bury: (_key, _tombstone, done) => done(),
+  keep: (_key, _home, done) => done(),
   keys: () => [],
   isVoid: () => true,
   homes: () => [],

@@ -70,6 +70,20 @@ export class LoggedHints implements Hints {
     this.#log!.append(found.home, { generation: found.generation, record: tombstone }, () => done())
   }
 
+  keep(key: Uint8Array, home: number, done: () => void): void {
+    const log = this.#log
+    const found = log?.find(key)
+    if (found?.state !== 'held') {
+      done()
+      return
+    }
+    // What cannot be read, or be written, leaves a log that is void.
+    log!.read(key, record => {
+      if (record) log!.append(home, { generation: found.generation, record }, () => done())
+      else done()
+    })
+  }
+
   *keys(): Generator<Uint8Array> {
     for (const name of this.#keys) {
       const key = Buffer.from(name, 'latin1')

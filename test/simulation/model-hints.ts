@@ -5,7 +5,7 @@
 import type { Hints } from '../../lib/handoff/hints.js'
 
 interface Entry {
-  home: number
+  homes: ReadonlySet<number>
   generation: number
   record: Uint8Array
 }
@@ -49,12 +49,18 @@ export class ModelHints implements Hints {
     done: (failure: string | null) => void,
   ): void {
     const noted = () => done(null)
-    this.#write(text(key), { home, generation, record }, noted)
+    const homes = new Set(this.#index.get(text(key))?.homes).add(home)
+    this.#write(text(key), { homes, generation, record }, noted)
   }
 
   bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void {
     const known = this.#index.get(text(key))!
     this.#write(text(key), { ...known, record: tombstone }, done)
+  }
+
+  keep(key: Uint8Array, home: number, done: () => void): void {
+    const known = this.#index.get(text(key))!
+    this.#write(text(key), { ...known, homes: new Set(known.homes).add(home) }, done)
   }
 
   keys(): Iterable<Uint8Array> {
@@ -83,7 +89,12 @@ export class ModelHints implements Hints {
 
   forget(home: number, done: () => void): void {
     for (const map of [this.#index, this.#disk])
-      for (const [key, entry] of map) if (entry.home === home) map.delete(key)
+      for (const [key, entry] of map) {
+        const homes = new Set(entry.homes)
+        if (!homes.delete(home)) continue
+        if (homes.size > 0) map.set(key, { ...entry, homes })
+        else map.delete(key)
+      }
     this.#homes.delete(home)
     this.#void.delete(home)
     done()
@@ -96,10 +107,11 @@ export class ModelHints implements Hints {
   #write(key: string, entry: Entry, done: () => void): void {
     this.#index.set(key, entry)
     this.#after(this.#random() * 4, () => {
-      if (!this.#index.has(key)) return done() // forgotten or dropped meanwhile: that comes after it on disk, too
+      const now = this.#index.get(key)
+      if (!now) return done() // forgotten or dropped meanwhile: that comes after it on disk, too
       const newest = this.#disk.get(key)
       const version = (one: Entry) => BigInt(JSON.parse(Buffer.from(one.record).toString()).version)
-      if (!newest || version(newest) <= version(entry)) this.#disk.set(key, entry)
+      if (!newest || version(newest) <= version(entry)) this.#disk.set(key, { ...entry, homes: now.homes })
       done()
     })
   }
