@@ -5,7 +5,7 @@
 import { standIns } from '../tier/actors.js'
 import { whyWaiting } from '../tier/controller.js'
 import { fencingOf } from '../tier/fencing.js'
-import type { MigrationProgress, NodeStatus, Versioned } from '../tier/store.js'
+import type { HintsKept, MigrationProgress, NodeStatus, Versioned } from '../tier/store.js'
 import {
   type Change,
   currentGeneration,
@@ -38,6 +38,8 @@ export interface NodeView {
   /** It will be declared away unless it is heard again; `since` in Unix seconds. */
   suspect?: { since: number; reason: string }
   away?: { epoch: number; since: number; reason: string; standIns: string[] }
+  /** What others keep on their disks for it, while it is away and until it has everything back. */
+  hints?: (Omit<HintsKept, 'home'> & { node: string })[]
 }
 
 export interface ChangeView {
@@ -81,6 +83,12 @@ function nodeView(topology: Topology, node: TierNode, live: Map<string, NodeStat
   if (fencing) view.fenced = node.fenced === fencing.since
   if (aside !== undefined) view.aside = aside
   if (declaring) view.suspect = declaring
+  const hints = topology.nodes.flatMap(({ id: keeper }) =>
+    (live.get(keeper)?.hints ?? [])
+      .filter(({ home }) => home === id)
+      .map(({ home: _, ...kept }) => ({ node: keeper, ...kept })),
+  )
+  if (hints.length > 0) view.hints = hints
   if (away && newest)
     view.away = { ...away, standIns: standIns(topology, newest, number).map(one => idOf(topology, one)) }
   return view
@@ -158,11 +166,22 @@ export function statusText(view: TierView): string {
       )
     }
   }
+  for (const { id, hints = [] } of view.nodes) {
+    for (const one of hints) lines.push('', `node ${one.node} keeps for ${id}: ${hintsText(one)}`)
+  }
   for (const change of view.changes.filter(one => one.state !== 'done')) {
     lines.push('', `change ${change.id}: ${changeText(change)}, ${change.waits ?? change.state}`)
     for (const one of change.migrations ?? []) lines.push(`  ${migrationText(one)}`)
   }
   return lines.join('\n')
+}
+
+function hintsText({ keys, bytes, oldestAgeMs, state, leftOut, lost }: NonNullable<NodeView['hints']>[number]): string {
+  const age = keys > 0 ? `, the oldest ${Math.round(oldestAgeMs / 1000)} s old` : ''
+  const parts = [`${keys} keys, ${bytesText(bytes)}${age}`]
+  if (state !== 'logging') parts.push(`${state}, ${leftOut} writes left out`)
+  if (lost) parts.push(`not to be believed since generation ${lost.fromGeneration} (${lost.why})`)
+  return parts.join('; ')
 }
 
 export function changeText({ kind, node, weight }: { kind: string; node: string; weight: number }): string {

@@ -6,6 +6,8 @@
  * A void log is one that may lack something it should have (overflow, damage, disk full, lost): then what the home
  * remembers of the time before must not be trusted for any arc that the log covers.
  */
+import type { HintStats } from './hint-log.js'
+
 export interface Hints {
   /** Generation in which the newest logged write of the key was made; -1: there is none. */
   find(key: Uint8Array): number
@@ -42,6 +44,8 @@ export interface Hints {
   forget(home: number, done: () => void): void
   /** Nothing that was written up to this version counts any more. */
   flush(generation: number, version: bigint): void
+  /** For people. */
+  readonly stats: readonly HintStats[]
   /** `now`: ms of a clock that does not go back. Some ten times a second. */
   tick(now: number): void
 }
@@ -61,4 +65,5 @@ export const NO_HINTS: Hints = {
   forget: (_home, done) => done(),
   flush: () => {},
   tick: () => {},
+  stats: [],
 }

@@ -11,6 +11,7 @@
  */
 import type { EngineApi } from '../engine/contract.js'
 import { Handoff, type HandoffEffects, type Role } from '../handoff/handoff.js'
+import type { HintStats } from '../handoff/hint-log.js'
 import type { Hints } from '../handoff/hints.js'
 import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
@@ -22,6 +23,7 @@ import { type Frame, FrameType } from '../transport/frame.js'
 import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Address, Listener, Loop, Timer } from '../transport/loop.js'
 import { Gather, TEXT_BYTES_MAX } from './gather.js'
+import { handoffStats } from './handoff-stats.js'
 import { LeaseKeeper, type LeaseKeeperLinks, type LeaseKeeperOptions } from './lease-keeper.js'
 import type { ControlPort, ToControl } from './plane.js'
 import { isRead } from './request.js'
@@ -41,7 +43,12 @@ export interface ControlPlaneOptions {
   /** A topology as text (from a peer), checked; null when it is no topology. */
   parseTopology(text: string): Topology | null
   onSettled(epoch: number): void
-  onProgress(epoch: number, progress: (TransferProgress & { sourceId: string })[]): void
+  /** `hints`: what is kept for others, by the id of their home. */
+  onProgress(
+    epoch: number,
+    progress: (TransferProgress & { sourceId: string })[],
+    hints: (Omit<HintStats, 'home'> & { home: string })[],
+  ): void
   /** This node's own reply to `stats` with these words behind it. */
   report(words: readonly string[]): string
   /** What is kept on the disk for nodes that are away; none where there is no disk. */
@@ -230,6 +237,8 @@ export class ControlPlane {
     else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message.key, message.bytes)
     else if (message.type === 'forget') this.#forget(plane, message.ticket)
     else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
+    else if (message.type === 'own')
+      this.#gathered(this.#ticket(plane, message.ticket), message.question, new Map(), [])
     else if (message.type === 'gather') this.#gather.start(this.#ticket(plane, message.ticket), message.question)
     else if (message.type === 'heard') this.#heard(message.epoch)
     else if (message.type === 'dropped' && --this.#dropping.planes === 0) this.#dropping.done()
@@ -323,7 +332,7 @@ export class ControlPlane {
     return nodes.filter(node => node.number !== this.#self && node.state !== 'gone').map(node => node.number)
   }
 
-  #gathered(own: number, question: string, texts: ReadonlyMap<number, string>): void {
+  #gathered(own: number, question: string, texts: ReadonlyMap<number, string>, members = this.#members()): void {
     const figures = (number: number, text: string | null) => {
       const {
         id = '',
@@ -333,16 +342,22 @@ export class ControlPlane {
       } = this.#topology?.nodes.find(one => one.number === number) ?? {}
       return { id, host, port, weight, text }
     }
-    const others = this.#members().map(number => figures(number, texts.get(number) ?? null))
-    const nodes = [figures(this.#self, this.#options.report(wordsOf(question))), ...others]
+    const others = members.map(number => figures(number, texts.get(number) ?? null))
+    const nodes = [figures(this.#self, this.#report(question)), ...others]
     this.#answer(own, ticket => ({ type: 'gathered', ticket, nodes }))
+  }
+
+  #report(question: string): string {
+    if (question !== 'handoff') return this.#options.report(wordsOf(question))
+    const hints = this.#options.hints?.stats ?? []
+    return handoffStats({ handoff: this.handoff, hints, topology: this.#topology })
   }
 
   /** Questions about figures and their answers need no generation. False: the link should be cut. */
   #onMessage(role: Role, peer: number, epoch: number, message: Message): boolean {
     if (message.type === 'told') this.#gather.told(peer, message.id, message.text)
     else if (message.type === 'ask') {
-      const text = this.#options.report(wordsOf(message.question))
+      const text = this.#report(message.question)
       if (text.length <= TEXT_BYTES_MAX) this.#send(role, peer, { type: 'told', id: message.id, text })
     } else return this.handoff.onMessage(role, peer, epoch, message)
     return true
@@ -609,7 +624,9 @@ export class ControlPlane {
       ...transfer,
       sourceId: nodes.find(node => node.number === transfer.source)?.id ?? String(transfer.source),
     }))
-    this.#options.onProgress(this.handoff.epoch, named)
+    const idOf = (number: number) => nodes.find(node => node.number === number)?.id ?? String(number)
+    const hints = this.#options.hints?.stats.map(({ home, ...rest }) => ({ ...rest, home: idOf(home) })) ?? []
+    this.#options.onProgress(this.handoff.epoch, named, hints)
   }
 }
 

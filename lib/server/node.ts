@@ -497,13 +497,17 @@ class NodeProcess {
         return checked.ok ? checked.value : null
       },
       onSettled: epoch => this.#membership?.reportSettled(epoch),
-      onProgress: (epoch, progress) =>
+      onProgress: (epoch, progress, kept) =>
         this.#membership?.setStatus({
           epoch,
           progress: progress.map(({ generation, sourceId, source: _, settled: __, ...rest }) => ({
             ...rest,
             epoch: generation,
             source: sourceId,
+          })),
+          hints: kept.map(({ home, keys, bytes, oldestAgeMs, state, leftOut, loss }) => ({
+            ...{ home, keys, bytes, oldestAgeMs, state, leftOut },
+            ...(loss ? { lost: { fromGeneration: loss.fromGeneration, why: loss.why.slice(0, 200) } } : {}),
           })),
         }),
       report: words => {

@@ -48,6 +48,8 @@ export type ToControl =
   | { type: 'crawl'; classes: number[] }
   /** `stats` of every node of the tier, with these words behind it. Answered by `gathered`, or `refused`. */
   | { type: 'gather'; ticket: number; question: string }
+  /** The same of this node alone, which its control plane answers. */
+  | { type: 'own'; ticket: number; question: string }
   | {
       type: 'listening'
       /** Of the first client listener; 0 for a unix socket. */

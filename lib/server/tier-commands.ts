@@ -23,7 +23,7 @@ interface Waiting {
 
 /** What is behind `stats` and can be told of several nodes as of one; and what `stats nodes` tells of each. */
 const OF_THE_TIER = new Set(['', 'items', 'slabs', 'sizes'])
-const OF_EACH_NODE = new Set(['', 'items', 'slabs', 'sizes', 'settings'])
+const OF_EACH_NODE = new Set(['', 'items', 'slabs', 'sizes', 'settings', 'handoff'])
 /** PROTOCOL D5: more is a date. */
 const RELATIVE_MAX_SEC = 2_592_000
 const OK = Buffer.from('OK\r\n')
@@ -51,6 +51,11 @@ export class TierCommands {
       return
     }
     const question = words.join(' ')
+    if (this.#inTier && question === 'handoff') {
+      const ticket = this.#wait(request, ([own]) => Buffer.from(own?.text ?? 'ERROR\r\n'))
+      this.#options.port.post({ type: 'own', ticket, question })
+      return
+    }
     if (this.#isRouter && question === 'reset') this.#gather(request, words, resetReply)
     else if (this.#isRouter && OF_THE_TIER.has(question)) {
       this.#gather(request, words, nodes => mergedStats(nodes, words))

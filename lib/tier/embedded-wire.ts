@@ -21,11 +21,17 @@ const progress = z.object({
   fraction: count,
   secondsLeft: count.nullable(),
 })
+const hintsKept = z.object({
+  ...{ home: z.string().max(100), keys: count, bytes: count, oldestAgeMs: count, state: z.string().max(20) },
+  leftOut: count,
+  lost: z.object({ fromGeneration: count, why: z.string().max(200) }).optional(),
+})
 const nodeStatus = z.object({
   incarnation: z.string().regex(/^\d{1,20}$/),
   epoch: count,
   beat: count.optional(),
   progress: z.array(progress).max(10_000).optional(),
+  hints: z.array(hintsKept).max(1000).optional(),
 })
 const versioned = z.object({ revision: z.number().int().min(0), topology: z.unknown() })
 

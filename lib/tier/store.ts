@@ -21,6 +21,22 @@ export interface NodeStatus {
   /** Grows with every renewal of an incarnation: the heartbeat (detector.ts). */
   beat?: number
   progress?: MigrationProgress[]
+  /** What the node keeps for others that are away, or were. */
+  hints?: HintsKept[]
+}
+
+/** The log of one absent node, as `tier status` shows it. */
+export interface HintsKept {
+  /** Id of the absent node. */
+  home: string
+  keys: number
+  bytes: number
+  oldestAgeMs: number
+  state: string
+  /** Writes that are not in it, as it overflowed or failed. */
+  leftOut: number
+  /** Why it must not be believed, and since which generation. */
+  lost?: { fromGeneration: number; why: string }
 }
 
 /** One source's part of a migration, as its taker sees it. */

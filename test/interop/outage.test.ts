@@ -63,6 +63,8 @@ for (const how of ['paused', 'killed'] as const) {
     const untouched = new Set([...part(2), ...part(3)])
     t.same(await told.wrong(clients.get('c')!, key => untouched.has(key)), [], 'while it is away')
     await told.set(t, a, part(2), 'later')
+    await tier.until(view => (nodeOf(view, 'b').hints ?? []).some(({ keys }) => keys > 0))
+    t.match(await tier.askOnce('a', 'stats handoff\r\n'), /STAT away b\r\n(.*\r\n)*STAT hints:b:state logging\r\n/)
     if (how === 'paused') tier.signal('b', 'SIGCONT')
     else await tier.node('b')
     await tier.until(view => nodeOf(view, 'b').away === undefined)
@@ -73,6 +75,7 @@ for (const how of ['paused', 'killed'] as const) {
     t.teardown(() => back.close())
     for (const client of [a, back, clients.get('c')!]) t.same(await told.wrong(client, lost), [], 'when it is back')
     const view = await tier.until(isWhole)
+    await tier.until(now => now.nodes.every(node => node.hints === undefined))
     t.equal(view.changes.filter(({ state }) => state !== 'done').length, 0, 'the outage is over')
   })
 }

@@ -59,8 +59,9 @@ export class ModelHints implements Hints {
   }
 
   keep(key: Uint8Array, home: number, done: () => void): void {
-    const known = this.#index.get(text(key))!
-    this.#write(text(key), { ...known, homes: new Set(known.homes).add(home) }, done)
+    const known = this.#index.get(text(key))
+    if (known) this.#write(text(key), { ...known, homes: new Set(known.homes).add(home) }, done)
+    else done()
   }
 
   keys(): Iterable<Uint8Array> {
@@ -103,6 +104,8 @@ export class ModelHints implements Hints {
   flush(): void {} // nothing is flushed here
 
   tick(): void {}
+
+  readonly stats = []
 
   #write(key: string, entry: Entry, done: () => void): void {
     this.#index.set(key, entry)
