@@ -60,20 +60,7 @@ export async function memcached(t: Test, ...flags: string[]): Promise<Server> {
   const port = await freePort()
   const user = process.getuid?.() === 0 ? ['-u', 'root'] : []
   const again = async () => {
-    const started = start('memcached', [
-      '-p',
-      String(port),
-      '-l',
-      HOST,
-      '-U',
-      '0',
-      '-t',
-      '1',
-      '-v',
-      '-v',
-      ...user,
-      ...flags,
-    ])
+    const started = start('memcached', ['-p', String(port), '-l', HOST, '-U', '0', '-t', '1', ...user, ...flags])
     await until(() => answers(port))
     return started
   }
