@@ -5,7 +5,7 @@
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, type ClientError, type ClientOptions } from '../../lib/client/index.js'
-import { HOST, memcached, node, until, withoutMemcached } from './servers.js'
+import { HOST, memcached, node, router, until, withoutMemcached } from './servers.js'
 
 const QUICK: ClientOptions = { timeoutMs: 200, backoff: { minMs: 5, maxMs: 50 } }
 
@@ -53,6 +53,7 @@ async function ends(calls: Promise<unknown>[]): Promise<Map<string, number>> {
 for (const [name, begin] of [
   ['memcached', memcached],
   ['a node', node],
+  ['a router of a tier', router],
 ] as const) {
   t.test(
     `${name}: 10,000 calls at once, each with its own answer`,
