@@ -6,7 +6,7 @@ import { createServer, type Server as NetServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, type ClientError, type ClientOptions } from '../../lib/client/index.js'
 import type { TierProcesses } from '../interop/tier-processes.js'
-import { HOST, memcached, node, router, tier, until, withoutMemcached } from './servers.js'
+import { HOST, memcached, node, router, type Server, tier, until, withoutMemcached } from './servers.js'
 
 const QUICK: ClientOptions = { timeoutMs: 200, backoff: { minMs: 5, maxMs: 50 } }
 
@@ -53,11 +53,15 @@ async function ends(calls: Promise<unknown>[]): Promise<Map<string, number>> {
 
 /** One tier behind all routers. */
 let shared: Promise<TierProcesses> | null = null
+async function sharedRouter(test: Test): Promise<Server> {
+  shared ??= tier(t)
+  return router(test, await shared)
+}
 
 for (const [name, begin] of [
   ['memcached', memcached],
   ['a node', node],
-  ['a router of a tier', async (test: Test) => router(test, await (shared ??= tier(t)))],
+  ['a router of a tier', sharedRouter],
 ] as const) {
   t.test(
     `${name}: 10,000 calls at once, each with its own answer`,
