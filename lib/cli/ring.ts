@@ -97,7 +97,11 @@ async function points(words: string[], values: RingValues): Promise<void> {
   const ring = await onlyRing('points', words, values)
   draw(values.svg, () => ringPicture(ring))
   const { owners } = plainly(() => ring.points())
-  const rows = ring.programValues().map((point, i) => ({ point, server: serverText(ring.servers[owners[i]!]!) }))
+  // Where a program's circle runs the other way, its own numbers descend in the ring's order.
+  const rows = ring
+    .programValues()
+    .map((point, i) => ({ point, server: serverText(ring.servers[owners[i]!]!) }))
+    .sort((a, b) => a.point - b.point)
   if (values.json) return say(JSON.stringify({ dialect: ring.dialect, points: rows }))
   say(
     table(
@@ -184,14 +188,14 @@ function warnOfWeights(ring: Ring): void {
 async function listOf(source: string, values: RingValues, pool?: string): Promise<ServerList> {
   if (/^[a-z]+:\/\//.test(source)) return tierList(source, values)
   const isInline = source !== '-' && (source.includes(',') || /^[^/]+:\d+(=[^/]*)?$/.test(source))
-  const name = isInline ? source : source === '-' ? 'stdin' : source
+  const name = source === '-' ? 'stdin' : source
   try {
     if (isInline) return parseInline(source)
     const text = read(source)
     return /\.ya?ml$/.test(source) ? parseTwemproxy(text, pool) : parseListFile(text)
   } catch (error) {
-    if (error instanceof ListError) throw new Sentence(`${name}: ${error.message}`)
-    throw error
+    if (!(error instanceof ListError)) throw error
+    throw new Sentence(error.message.startsWith(`"${source}"`) ? error.message : `${name}: ${error.message}`)
   }
 }
 
@@ -199,7 +203,8 @@ function read(source: string): string {
   try {
     return readFileSync(source === '-' ? 0 : source, 'utf8')
   } catch (error) {
-    throw new Sentence(`the server list ${source} cannot be read (${reasonOf(error)})`)
+    const form = source.includes('/') ? '' : '; a list on the command line is host:port,host:port'
+    throw new Sentence(`the server list ${source} cannot be read (${reasonOf(error)})${form}`)
   }
 }
 

@@ -34,6 +34,15 @@ const isTraced = (): boolean =>
   asyncEnd.hasSubscribers ||
   error.hasSubscribers
 
+const routing =
+  <Result>(pool: Pool, request: Request<Result>) =>
+  () =>
+    pool.route(request as Request<unknown>)
+const sending =
+  <Result>(node: Node, request: Request<Result>) =>
+  () =>
+    node.send(request as Request<unknown>)
+
 export class Calls {
   readonly #sweeper: Sweeper
   readonly #timeoutTicks: number
@@ -48,16 +57,23 @@ export class Calls {
     this.#closed = true
   }
 
-  /** To the node of its key; again elsewhere if that is right. */
+  /**
+   * To the node of its key; again elsewhere if that is right. No closure about the request is on the way, as an error's
+   * stack holds the functions it came through: whoever kept errors would keep the values of refused writes.
+   */
   toOwner<Result>(pool: Pool, request: Request<Result>, options: CallOptions | undefined): Promise<Result> {
     if (!this.#prepare(request, options)) return request.promise
     request.router = pool
-    return this.#go(request, () => pool.route(request as Request<unknown>))
+    if (isTraced()) return this.#traced(request, routing(pool, request))
+    pool.route(request as Request<unknown>)
+    return request.promise
   }
 
   toNode<Result>(node: Node, request: Request<Result>, options: CallOptions | undefined): Promise<Result> {
     if (!this.#prepare(request, options)) return request.promise
-    return this.#go(request, () => node.send(request as Request<unknown>))
+    if (isTraced()) return this.#traced(request, sending(node, request))
+    node.send(request as Request<unknown>)
+    return request.promise
   }
 
   /** False: it is settled already. */
@@ -94,11 +110,7 @@ export class Calls {
     return true
   }
 
-  #go<Result>(request: Request<Result>, send: () => void): Promise<Result> {
-    if (!isTraced()) {
-      send()
-      return request.promise
-    }
+  #traced<Result>(request: Request<Result>, send: () => void): Promise<Result> {
     const context: TraceContext = {
       command: request.command,
       key: request.key?.whole ?? null,

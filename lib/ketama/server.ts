@@ -7,8 +7,8 @@ export interface RingServer {
   /** Share of the keys, a number above 0; 1 if missing. Dialects without weights ignore it. */
   readonly weight?: number
   /**
-   * What the server is called, apart from where it is: dialects that hash names (`continuum`, `twemproxy-*`, `hashring`,
-   * `uhashring-*`, `rj-libketama`) move nothing when only the address changes. The others ignore it.
+   * What the server is called, apart from where it is: dialects that hash names (`continuum`, `twemproxy-*`, `hashring` and
+   * `hashring-*`, `uhashring-*`, `rj-libketama`, `npm-ketama`) move nothing when only the address changes. The others ignore it.
    */
   readonly name?: string
   /** The address that `host` resolved to; `spymemcached` hashes it when `host` is a name. */
@@ -27,9 +27,11 @@ export const shortLabel: Label = ({ host, port }) => (port === 11211 ? host : `$
 export const namedFull: Label = server => server.name ?? fullLabel(server)
 export const namedShort: Label = server => server.name ?? shortLabel(server)
 
-/** hashring takes the second field of the text split at colons for the port, so that an IPv6 server keeps its own. */
-export const hashringShort: Label = server =>
-  server.name ?? (server.host.includes(':') ? fullLabel(server) : shortLabel(server))
+/**
+ * npm memcached's hashring takes the second field of the text split at colons for the port, so that an IPv6 server keeps its
+ * own. Its servers are addresses: a name is none.
+ */
+export const hashringShort: Label = server => (server.host.includes(':') ? fullLabel(server) : shortLabel(server))
 
 /** The leading slash of Java's socket addresses, which libmemcached keeps and spymemcached itself takes off. */
 export const slashLabel: Label = server => `/${fullLabel(server)}`

@@ -53,6 +53,35 @@ t.test('spread, points and a picture', async t => {
   )
 })
 
+t.test('points ascend in the numbers of each program', async t => {
+  for (const dialect of ['dalli', 'npm-ketama', 'uhashring-ketama', 'continuum']) {
+    const { points } = await json<{ points: { point: number; server: string }[] }>(
+      t,
+      'points',
+      THREE,
+      '--dialect',
+      dialect,
+    )
+    t.ok(points.length > 100)
+    t.same(
+      points.map(({ point }) => point),
+      points.map(({ point }) => point).toSorted((a, b) => a - b),
+      dialect,
+    )
+  }
+})
+
+t.test('names of a twemproxy pool mean nothing to npm memcached', async t => {
+  const file = join(t.testdir(), 'nutcracker.yml')
+  const names = ['a', 'b', 'c'].map((name, i) => `"10.0.0.${i + 1}:11212:1 ${name}"`)
+  writeFileSync(file, `main: {hash: md5, distribution: ketama, servers: [${names.join(', ')}]}\n`)
+  const named = await json<{ moved: number }>(t, 'diff', file, '--to-dialect', 'node-memcached')
+  t.ok(named.moved > 0.3, `${named.moved} of the keys`)
+  t.match(await json(t, 'diff', THREE, THREE, '--dialect', 'twemproxy-md5', '--to-dialect', 'node-memcached'), {
+    moved: 0,
+  })
+})
+
 t.test('diff: a join, and a change of dialect', async t => {
   const join4 = await json<{ moved: number; ideal: number; needless: number }>(t, 'diff', THREE, FOUR)
   t.match(join4, { ideal: 0.25, needless: 0, method: 'arcs' })
@@ -86,7 +115,11 @@ t.test('bad input is told in one sentence', async t => {
     [['lookup', THREE], 'ring lookup: give a list and at least one key'],
     [['lookup', THREE, ''], 'the key "" is empty: a key has at least one byte'],
     [['spread'], 'ring spread: give one list'],
-    [['spread', 'nowhere.txt'], 'the server list nowhere.txt cannot be read (there is no such file or directory)'],
+    [
+      ['spread', 'nowhere.txt'],
+      'the server list nowhere.txt cannot be read (there is no such file or directory); a list on the command line is host:port,host:port',
+    ],
+    [['spread', 'a:99999'], '"a:99999": "99999" is not a port'],
     [['spread', 'a:1,a:1'], 'server a:1 is listed twice'],
     [['spread', 'a:1=-1'], 'a:1=-1: weight "-1" is not a number above 0'],
     [['spread', 'a:1', '--points', '6'], '6 points per server: it must be a multiple of 4 from 4 to 65532'],

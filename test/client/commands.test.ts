@@ -1,12 +1,17 @@
-/** Every command on memcached by meta commands, on memcached by classic ones, and on a node of ours: one battery, same answers. */
+/**
+ * Every command by meta commands and by classic ones, on memcached, on a node of ours, through a router of a tier and on a tier
+ * whose nodes the client has found: one battery, same answers.
+ */
 import t, { type Test } from 'tap'
 import { Client, type ClientOptions, raw as rawSerializer } from '../../lib/client/index.js'
 import { TextClient } from '../interop/tier-processes.js'
-import { memcached, node, type Server, withoutMemcached } from './servers.js'
+import { HOST, memcached, node, router, type Server, tier, withoutMemcached } from './servers.js'
 
-async function battery(t: Test, server: Server, protocol: 'meta' | 'classic'): Promise<void> {
+type Place = Pick<Server, 'address' | 'port'>
+
+async function battery(t: Test, server: Place, protocol: 'meta' | 'classic', more: ClientOptions = {}): Promise<void> {
   const open = (options: ClientOptions = {}) => {
-    const client = new Client({ servers: server.address, protocol, timeoutMs: 5000, ...options })
+    const client = new Client({ servers: server.address, protocol, timeoutMs: 5000, ...more, ...options })
     t.teardown(() => client.destroy())
     return client
   }
@@ -194,10 +199,17 @@ async function battery(t: Test, server: Server, protocol: 'meta' | 'classic'): P
     )
   })
 
-  await t.test('a value of a megabyte, and one too large', async t => {
-    const large = Buffer.alloc(1_000_000, 'abc')
-    await client.set('large', large)
-    t.ok(large.equals((await client.get<Buffer>('large')) ?? Buffer.alloc(0)))
+  await t.test('values up to a megabyte, and one too large', async t => {
+    // The last one is the largest that memcached stores: a megabyte less what an item needs besides.
+    const sizes = [1, 1023, 16_384, 65_536, 524_288, 1_000_000, 1_048_576 - 200]
+    const values = sizes.map(size => Buffer.alloc(size, `${size} `))
+    await client.setMany(values.map((value, i) => [`sized${i}`, value] as const))
+    const found = await client.getMany<Buffer>(values.map((_, i) => `sized${i}`))
+    for (const [i, value] of values.entries()) {
+      t.ok(value.equals((await client.get<Buffer>(`sized${i}`)) ?? Buffer.alloc(0)), `${value.length} bytes`)
+      t.ok(value.equals(found.get(`sized${i}`) ?? Buffer.alloc(0)), `${value.length} bytes among many`)
+    }
+    await client.set('large', values.at(-1))
     await t.rejects(client.set('large', Buffer.alloc(1_100_000)), { code: 'VALUE_TOO_LARGE' })
     t.equal(await client.get('large'), undefined, 'the old value is gone, as in memcached')
     await t.rejects(open({ valueBytesMax: 10 }).set('large', 'elf Zeichen'), { code: 'VALUE_TOO_LARGE' })
@@ -232,8 +244,15 @@ async function battery(t: Test, server: Server, protocol: 'meta' | 'classic'): P
     const stats = await client.stats()
     t.match(stats.get(server.address)?.get('curr_items'), /^\d+$/)
     t.ok((await client.stats('settings')).get(server.address)?.has('maxbytes'))
-    await t.rejects(client.stats('nonsense'), { code: 'REFUSED' })
+    const refused = { code: 'REFUSED' }
+    const several = client.nodes.length > 1
+    await t.rejects(client.stats('nonsense'), several ? { code: 'PARTIAL', errors: [refused] } : refused)
+    await client.set('flushed', 1)
+    t.equal(await client.invalidate('nobody'), false)
+    t.equal(await client.invalidate('flushed'), true)
+    t.equal(await client.getOrSet('flushed', () => 2), 2, 'stale is filled anew')
     await client.flush()
+    t.equal(await client.get('flushed'), undefined)
     t.equal(await client.get('many5'), undefined)
     await t.rejects(client.flush(-1), { code: 'BAD_TTL' })
   })
@@ -243,6 +262,16 @@ t.test('memcached, meta commands', { skip: withoutMemcached }, async t => batter
 t.test('memcached, classic commands', { skip: withoutMemcached }, async t => battery(t, await memcached(t), 'classic'))
 t.test('a node, meta commands', async t => battery(t, await node(t), 'meta'))
 t.test('a node, classic commands', async t => battery(t, await node(t), 'classic'))
+
+t.test('a tier', async t => {
+  const nodes = await tier(t)
+  const through = await router(t, nodes)
+  await t.test('its router, meta commands', t => battery(t, through, 'meta'))
+  await t.test('its router, classic commands', t => battery(t, through, 'classic'))
+  const port = nodes.ports.get('b')!
+  const place = { address: `${HOST}:${port}`, port }
+  await t.test('its nodes, found', t => battery(t, place, 'meta', { discovery: true }))
+})
 
 t.test('the protocol is found out', { skip: withoutMemcached }, async t => {
   const server = await memcached(t)

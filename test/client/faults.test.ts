@@ -5,7 +5,8 @@
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import { Client, type ClientError, type ClientOptions } from '../../lib/client/index.js'
-import { HOST, memcached, node, until, withoutMemcached } from './servers.js'
+import type { TierProcesses } from '../interop/tier-processes.js'
+import { HOST, memcached, node, router, type Server, tier, until, withoutMemcached } from './servers.js'
 
 const QUICK: ClientOptions = { timeoutMs: 200, backoff: { minMs: 5, maxMs: 50 } }
 
@@ -50,9 +51,17 @@ async function ends(calls: Promise<unknown>[]): Promise<Map<string, number>> {
   return ends
 }
 
+/** One tier behind all routers. */
+let shared: Promise<TierProcesses> | null = null
+async function sharedRouter(test: Test): Promise<Server> {
+  shared ??= tier(t)
+  return router(test, await shared)
+}
+
 for (const [name, begin] of [
   ['memcached', memcached],
   ['a node', node],
+  ['a router of a tier', sharedRouter],
 ] as const) {
   t.test(
     `${name}: 10,000 calls at once, each with its own answer`,

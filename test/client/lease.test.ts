@@ -1,7 +1,7 @@
 /** getOrSet among clients of one server: one fills, others wait or get the stale value; deletions and failures meanwhile. */
 import t, { type Test } from 'tap'
 import { Client, type ClientOptions } from '../../lib/client/index.js'
-import { memcached, node, type Server, until, withoutMemcached } from './servers.js'
+import { memcached, node, router, type Server, until, withoutMemcached } from './servers.js'
 
 function clients(t: Test, server: Server, count: number, options: ClientOptions = {}): Client[] {
   return Array.from({ length: count }, () => {
@@ -33,6 +33,7 @@ function filler<Value>(value: Value) {
 for (const [name, begin, skip] of [
   ['memcached', memcached, withoutMemcached],
   ['a node', node, false],
+  ['a router of a tier', router, false],
 ] as const) {
   t.test(name, { skip }, async t => {
     const server = await begin(t)

@@ -1,7 +1,11 @@
-/** Real servers for the client's tests: memcached of Debian and our own node, each a process that can be killed, paused and started again on its port. */
+/**
+ * Real servers for the client's tests: memcached of Debian, a node of ours, and a tier with a router in front of it; each a
+ * process that can be killed, paused and started again on its port.
+ */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { continuum, freePort, has, type Started, start } from '../interop/processes.js'
+import { TierProcesses } from '../interop/tier-processes.js'
 
 export const HOST = '127.0.0.1'
 export const hasMemcached = has('memcached')
@@ -60,20 +64,7 @@ export async function memcached(t: Test, ...flags: string[]): Promise<Server> {
   const port = await freePort()
   const user = process.getuid?.() === 0 ? ['-u', 'root'] : []
   const again = async () => {
-    const started = start('memcached', [
-      '-p',
-      String(port),
-      '-l',
-      HOST,
-      '-U',
-      '0',
-      '-t',
-      '1',
-      '-v',
-      '-v',
-      ...user,
-      ...flags,
-    ])
+    const started = start('memcached', ['-p', String(port), '-l', HOST, '-U', '0', '-t', '1', ...user, ...flags])
     await until(() => answers(port))
     return started
   }
@@ -84,6 +75,29 @@ export async function node(t: Test, ...flags: string[]): Promise<Server> {
   const port = await freePort()
   const again = async () => {
     const started = continuum('server', '-p', String(port), '-l', HOST, '-t', '1', '--json-ready', ...flags)
+    await started.until(/^\{.*\}$/m)
+    return started
+  }
+  return server(t, port, again)
+}
+
+/** A tier of three nodes; gone with the test. */
+export async function tier(t: Test): Promise<TierProcesses> {
+  const made = new TierProcesses()
+  t.teardown(() => made.stop())
+  await made.coordinator()
+  await Promise.all(['a', 'b', 'c'].map(id => made.node(id)))
+  await made.until(view => view.settled && view.nodes.filter(({ state }) => state === 'up').length === 3)
+  return made
+}
+
+/** The router of a tier of three nodes. */
+export async function router(t: Test, of?: TierProcesses): Promise<Server> {
+  const behind = of ?? (await tier(t))
+  const port = await freePort()
+  behind.ports.set('router', port)
+  const again = async () => {
+    const started = continuum(...behind.nodeArguments('router', '--weight', '0', '--json-ready'))
     await started.until(/^\{.*\}$/m)
     return started
   }

@@ -3,7 +3,7 @@
  * dependency is there, and no server code is touched), and a strict TypeScript project of either kind compiles against them.
  */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -46,6 +46,20 @@ const SAID = 'a a:1 NODE_EJECTED true\n'
 
 t.test('the package', async t => {
   install()
+
+  await t.test('its dependencies are what it imports, no more and no less', async t => {
+    const home = join(project.path, 'node_modules/continuum-cache')
+    const { dependencies } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as { dependencies: object }
+    const modules = readdirSync(join(home, 'dist'), { recursive: true }).map(String)
+    const imported = modules
+      .filter(name => name.endsWith('.js'))
+      .flatMap(name => [
+        ...readFileSync(join(home, 'dist', name), 'utf8').matchAll(/^(?:import|export)\b.* from '([^'.][^']*)'/gm),
+      ])
+      .map(([, name]) => name!)
+      .filter(name => !name.startsWith('node:'))
+    t.same([...new Set(imported)].toSorted(), Object.keys(dependencies).toSorted())
+  })
 
   await t.test('import', async t => {
     write(
