@@ -125,7 +125,8 @@ function outageCommand(): Command {
         say: line => void process.stderr.write(`${line}\n`),
       })
       say(json ? JSON.stringify(report) : outageText(report))
-      process.exitCode = report.passed ? 0 : 1
+      // npm's client goes on looking for a server that was away, also after its end.
+      process.stdout.write('', () => process.exit(report.passed ? 0 : 1))
     })
 }
 

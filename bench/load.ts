@@ -34,7 +34,7 @@ export interface LoadOptions<P extends string> {
   inFlight: number
   /** Requests a second over all; 0: as fast as answers come. */
   rate: number
-  /** Sees every failure first; true: it is not counted here. */
+  /** Sees every failure first; true: it is not counted here, nor its time. */
   onFailure?(failure: Failure<P>): boolean
 }
 
@@ -110,7 +110,8 @@ export class Load<P extends string = Phase> {
       else await this.#write(view, draw)
     } catch (error) {
       const handled = this.#options.onFailure?.({ error, view, phase, ms: now() - started })
-      if (!handled) this.failed(error, view.name)
+      if (handled) return
+      this.failed(error, view.name)
     }
     timeline.latency(phase, view.name, now() - started)
   }
@@ -135,7 +136,7 @@ export class Load<P extends string = Phase> {
 
   #count({ name, list }: View, index: number, begun: Begun, text: string | undefined): void {
     const { checker, timeline } = this.#options
-    const { verdict, wasThere } = checker.readEnds(index, begun, text, name)
+    const { verdict, wasThere } = checker.readEnds(index, begun, text, this.#where(name))
     if (wasThere) timeline.read(list, text !== undefined, verdict === 'right')
   }
 
@@ -151,11 +152,11 @@ export class Load<P extends string = Phase> {
       const key = data.key(index)
       if (isDeletion) {
         const found = await client.delete(key)
-        checker.deleteEnds(index, begun, version, found, name)
+        checker.deleteEnds(index, begun, version, found, this.#where(name))
         checker.acknowledge(index, version)
       } else if (data.isCounter(index)) {
         const number = await client.increment(key)
-        const verdict = checker.incrementEnds(index, begun, version, number, name)
+        const verdict = checker.incrementEnds(index, begun, version, number, this.#where(name))
         if (verdict === 'missed' && this.#options.random() < 0.5) {
           // An application that does without its count: it is absent, or what a node remembers that is away.
           checker.fail(index, version)
@@ -175,6 +176,11 @@ export class Load<P extends string = Phase> {
     } finally {
       this.#written.delete(index)
     }
+  }
+
+  #where(view: string): string {
+    const { timeline } = this.#options
+    return `${view}, ${timeline.phase} +${Math.round(timeline.phaseMs)} ms`
   }
 
   #anyKey(): number {

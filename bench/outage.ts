@@ -100,6 +100,8 @@ const DIRECT_LIMIT_MS = 1000
 const LIMIT_MS = 20_000
 /** What looking at the tier five times a second, and a busy machine, may add to the detection time. */
 const GRACE_MS = 1000
+/** How long a node may take to hear of a document that is there: a request may meet one that has not. */
+const NEWS_MS = 500
 const MIGRATION_SEC = 10
 const now = (): number => performance.now()
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, Math.max(0, ms)))
@@ -151,7 +153,8 @@ class Run {
   #servers: Server[] = []
   #router: Server | null = null
   #faultAt = Number.POSITIVE_INFINITY
-  #backAt = Number.POSITIVE_INFINITY
+  #declaredAt = Number.POSITIVE_INFINITY
+  #settledAt = Number.POSITIVE_INFINITY
 
   constructor(options: OutageOptions, seed: number) {
     const { keys, valueMax, logs } = options
@@ -246,7 +249,8 @@ class Run {
     this.#faultAt = now()
     await ended
     await this.#tier.until(view => nodeOf(view, id)?.away !== undefined)
-    const declaredMs = now() - this.#faultAt
+    this.#declaredAt = now()
+    const declaredMs = this.#declaredAt - this.#faultAt
     this.#timeline.enter('away')
     const coordinator = how === 'coordinator' ? this.#coordinatorAway(coordinatorMs) : undefined
     await pause(this.#faultAt + outageMs - now())
@@ -257,10 +261,10 @@ class Run {
     else this.#tier.signal(id, 'SIGCONT')
     await coordinator
     await this.#tier.until(view => isBack(view, id))
-    this.#backAt = now()
     const backMs = now() - returnedAt
     await this.#tier.until(view => isWhole(view, this.#servers.length + 1))
-    return { declaredMs, backMs, settledMs: now() - returnedAt }
+    this.#settledAt = now()
+    return { declaredMs, backMs, settledMs: this.#settledAt - returnedAt }
   }
 
   #indexOf(id: string): number {
@@ -294,7 +298,7 @@ class Run {
   }
 
   #isAbsent(): boolean {
-    return this.#faultAt < Number.POSITIVE_INFINITY && this.#backAt === Number.POSITIVE_INFINITY
+    return this.#faultAt < Number.POSITIVE_INFINITY && this.#settledAt === Number.POSITIVE_INFINITY
   }
 
   #onFailure({ error, view, phase, ms }: Failure<OutagePhase>): boolean {
@@ -304,12 +308,13 @@ class Run {
     const absent = this.#indexOf(this.#absent)
     const isOwn =
       view.list === 'full list' && error instanceof ClientFailure && error.servers.every(one => one === absent)
-    if (isOwn && endsAt > this.#faultAt && beganAt < this.#backAt) {
+    if (isOwn && endsAt > this.#faultAt && beganAt < this.#settledAt) {
       this.#direct[text] = (this.#direct[text] ?? 0) + 1
       return true
     }
     const isHit = endsAt > this.#faultAt && (phase === 'before' || phase === 'joining')
-    const where = isHit ? 'failing' : phase
+    const isNews = phase === 'away' && beganAt < this.#declaredAt + NEWS_MS
+    const where = isHit || isNews ? 'failing' : phase
     if (where === 'failing') {
       this.#longestErrorMs = Math.max(this.#longestErrorMs, ms)
       if (ms > this.#options.awayAfterSec * 1000 + GRACE_MS) this.#tooLate++

@@ -68,7 +68,8 @@ export class Process {
 
   /** What the ready line of `--json-ready` says. */
   async ready(): Promise<Record<string, unknown>> {
-    return JSON.parse(await this.#line(/^\{.*\}$/m)) as Record<string, unknown>
+    // Lines of its log are JSON as well.
+    return JSON.parse(await this.#line(/^\{(?!"level").*\}$/m)) as Record<string, unknown>
   }
 
   get pid(): number {

@@ -58,6 +58,11 @@ export class Timeline<P extends string = Phase> {
     this.#marks.set(phase, this.#now())
   }
 
+  /** Since the present phase began. */
+  get phaseMs(): number {
+    return this.#now() - this.#marks.get(this.phase)!
+  }
+
   /** From the beginning of one phase to that of another, or to now. */
   msFrom(phase: P, to: P): number {
     const end = this.#marks.get(to) ?? this.#now()
