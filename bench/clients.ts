@@ -26,6 +26,16 @@ export interface Client {
 
 type Done<Answer> = (answer: Answer) => void
 
+/** Requests that gave no answer, or an error; and which servers of the list are to blame. */
+export class ClientFailure extends Error {
+  readonly servers: readonly number[]
+
+  constructor(message: string, servers: readonly number[]) {
+    super(message)
+    this.servers = servers
+  }
+}
+
 interface Connection {
   socket: Socket
   waiting: { resolve: Done<Reply>; reject: (error: Error) => void }[]
@@ -34,9 +44,15 @@ interface Connection {
 export class PlainClient implements Client {
   readonly #ring: Ring
   readonly #connections = new Map<number, Connection>()
+  readonly #limitMs: (server: number) => number
 
-  constructor(servers: Server[]) {
+  /**
+   * `limitMs`: how long each request to a server of the list may take; 0: as long as it likes. A connection with a request that
+   * took too long is closed, and what else waits on it fails.
+   */
+  constructor(servers: Server[], limitMs: (server: number) => number = () => 0) {
     this.#ring = new Ring(servers)
+    this.#limitMs = limitMs
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -49,27 +65,35 @@ export class PlainClient implements Client {
       const server = this.#ring.indexOf(key)
       byServer.set(server, [...(byServer.get(server) ?? []), key])
     }
-    const parts = await Promise.all([...byServer].map(([server, part]) => this.#values(server, part)))
-    return new Map(parts.flatMap(part => [...part]))
+    const parts = await Promise.allSettled([...byServer].map(([server, part]) => this.#values(server, part)))
+    const failures = parts.filter(part => part.status === 'rejected').map(({ reason }) => reason as ClientFailure)
+    if (failures.length > 0) {
+      const texts = failures.map(({ message }) => message)
+      throw new ClientFailure(
+        texts.join(', '),
+        failures.flatMap(({ servers }) => servers),
+      )
+    }
+    return new Map(parts.flatMap(part => (part.status === 'fulfilled' ? [...part.value] : [])))
   }
 
   async set(key: string, value: string): Promise<void> {
     const reply = await this.#ask(key, storeParts('set', key, Buffer.from(value, 'latin1')))
-    if (reply.kind !== 'line' || reply.line !== 'STORED') throw unexpected(reply)
+    if (reply.kind !== 'line' || reply.line !== 'STORED') throw this.#unexpected(key, reply)
   }
 
   async delete(key: string): Promise<boolean> {
     const reply = await this.#ask(key, [`delete ${key}\r\n`])
     if (reply.kind === 'line' && (reply.line === 'DELETED' || reply.line === 'NOT_FOUND'))
       return reply.line === 'DELETED'
-    throw unexpected(reply)
+    throw this.#unexpected(key, reply)
   }
 
   async increment(key: string): Promise<number | null> {
     const reply = await this.#ask(key, [`incr ${key} 1\r\n`])
     if (reply.kind === 'number') return Number(reply.number)
     if (reply.kind === 'line' && reply.line === 'NOT_FOUND') return null
-    throw unexpected(reply)
+    throw this.#unexpected(key, reply)
   }
 
   close(): void {
@@ -83,18 +107,34 @@ export class PlainClient implements Client {
 
   async #values(server: number, keys: string[]): Promise<Map<string, string>> {
     const reply = await this.#send(server, [getLine(keys)])
-    if (reply.kind !== 'values') throw unexpected(reply)
+    if (reply.kind !== 'values') throw new ClientFailure(wordsOf(reply), [server])
     return new Map(reply.values.map(({ key, value }) => [key, value.toString('latin1')]))
   }
 
   #send(server: number, parts: (string | Uint8Array)[]): Promise<Reply> {
     const connection = this.#connections.get(server) ?? this.#connect(server)
     return new Promise((resolve, reject) => {
-      connection.waiting.push({ resolve, reject })
+      const limitMs = this.#limitMs(server)
+      const late = new Error(`no answer within ${limitMs} ms`)
+      const limit = limitMs > 0 ? setTimeout(() => connection.socket.destroy(late), limitMs) : undefined
+      connection.waiting.push({
+        resolve: reply => {
+          clearTimeout(limit)
+          resolve(reply)
+        },
+        reject: error => {
+          clearTimeout(limit)
+          reject(error)
+        },
+      })
       connection.socket.cork()
       for (const part of parts) connection.socket.write(part)
       connection.socket.uncork()
     })
+  }
+
+  #unexpected(key: string, reply: Reply): ClientFailure {
+    return new ClientFailure(wordsOf(reply), [this.#ring.indexOf(key)])
   }
 
   #connect(server: number): Connection {
@@ -115,16 +155,15 @@ export class PlainClient implements Client {
     })
     socket.on('close', () => {
       if (this.#connections.get(server) === connection) this.#connections.delete(server)
-      for (const { reject } of connection.waiting.splice(0)) reject(new Error(why))
+      for (const { reject } of connection.waiting.splice(0)) reject(new ClientFailure(why, [server]))
     })
     this.#connections.set(server, connection)
     return connection
   }
 }
 
-function unexpected(reply: Reply): Error {
-  if (reply.kind === 'error' || reply.kind === 'line') return new Error(reply.line)
-  return new Error(`an answer of kind ${reply.kind}`)
+function wordsOf(reply: Reply): string {
+  return reply.kind === 'error' || reply.kind === 'line' ? reply.line : `an answer of kind ${reply.kind}`
 }
 
 /** The part of npm's memcached that is used here. */

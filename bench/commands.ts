@@ -6,6 +6,7 @@ import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
 import type { ClientBenchOptions } from './client.js'
+import type { How } from './outage.js'
 import { compareCommand, loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
 
@@ -13,6 +14,7 @@ import type { Kind } from './systems.js'
 export function benchCommand(command: Command): void {
   command
     .addCommand(scaleOutCommand())
+    .addCommand(outageCommand())
     .addCommand(memoryCommand())
     .addCommand(ringCommand())
     .addCommand(clientCommand())
@@ -65,6 +67,66 @@ export function scaleOutCommand(): Command {
       })
       say(json ? JSON.stringify(report) : scaleOutText(report))
       process.exitCode = report.passed ? 0 : 1
+    })
+}
+
+interface OutageValues {
+  how: How
+  seed: number
+  seeds: number
+  keys: number
+  threads: number
+  loop: string
+  valueMax: number
+  duration: number
+  awayAfter: number
+  outage: number
+  coordinatorAway: number
+  rate: number
+  inFlight: number
+  memory: number
+  out: string
+  logs?: string
+  json?: boolean
+}
+
+function outageCommand(): Command {
+  const how = new Option('--how <how>', 'what happens to a node').choices(['pause', 'kill', 'coordinator'])
+  return new Command('outage')
+    .description('a node goes away under load and comes back; every answer is checked')
+    .addOption(how.default('pause'))
+    .option('--seed <n>', 'what decides keys, values, requests and the node', whole(0), 1)
+    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
+    .option('--keys <n>', 'keys written before', whole(100), 2000)
+    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
+    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 100_000)
+    .option('--duration <seconds>', 'load before and after, each', whole(1), 3)
+    .option('--away-after <seconds>', 'when the tier declares a node away', whole(1), 5)
+    .option('--outage <seconds>', 'how long the node is paused or dead', whole(1), 10)
+    .option('--coordinator-away <seconds>', 'how long the coordinator is dead, with --how coordinator', whole(1), 30)
+    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 1000)
+    .option('--in-flight <n>', 'requests under way at once', whole(1), 256)
+    .option('--memory <mb>', 'memory of each node', whole(64), 128)
+    .option('--out <dir>', 'where the numbers go', 'bench/results')
+    .option('--logs <dir>', 'where everything goes that the processes print at -vv')
+    .option('--json', 'print the numbers instead of tables')
+    .action(async (values: OutageValues) => {
+      const [{ runOutage }, { outageText }] = await Promise.all([import('./outage.js'), import('./outage-report.js')])
+      const { duration, awayAfter, outage, coordinatorAway, memory, logs, json, ...same } = values
+      const report = await runOutage({
+        ...same,
+        durationMs: duration * 1000,
+        awayAfterSec: awayAfter,
+        outageMs: outage * 1000,
+        coordinatorMs: coordinatorAway * 1000,
+        memoryMb: memory,
+        logs: logs ?? null,
+        say: line => void process.stderr.write(`${line}\n`),
+      })
+      say(json ? JSON.stringify(report) : outageText(report))
+      // npm's client goes on looking for a server that was away, also after its end.
+      process.stdout.write('', () => process.exit(report.passed ? 0 : 1))
     })
 }
 

@@ -3,28 +3,39 @@
  * Each request goes through a view (client and server list) that is drawn; each answer goes to the checker.
  * One writer a key at a time: a key that is being written is not drawn for another write.
  */
-import type { Checker } from './checker.js'
+import type { Begun, Checker } from './checker.js'
 import type { Client } from './clients.js'
-import type { Timeline } from './timeline.js'
+import type { Phase, Timeline } from './timeline.js'
 import type { Dataset } from './values.js'
 
 export interface View {
   /** List and client, as reports name it. */
   name: string
   /** What the client knows of the tier. */
-  list: 'router' | 'old list' | 'new list'
+  list: 'router' | 'old list' | 'new list' | 'full list' | 'without it'
   client: Client
 }
 
-export interface LoadOptions {
+/** A request that gave no answer. */
+export interface Failure<P extends string = string> {
+  error: unknown
+  view: View
+  /** Phase in which it began, and how long ago that is. */
+  phase: P
+  ms: number
+}
+
+export interface LoadOptions<P extends string> {
   data: Dataset
   checker: Checker
-  timeline: Timeline
+  timeline: Timeline<P>
   random: () => number
   now: () => number
   inFlight: number
   /** Requests a second over all; 0: as fast as answers come. */
   rate: number
+  /** Sees every failure first; true: it is not counted here, nor its time. */
+  onFailure?(failure: Failure<P>): boolean
 }
 
 const KEYS_PER_MULTI_GET = 8
@@ -32,18 +43,18 @@ const TICK_MS = 4
 /** Different error texts kept; the others are counted as one. */
 const ERROR_TEXTS_MAX = 50
 
-export class Load {
+export class Load<P extends string = Phase> {
   /** May be replaced while the load runs. */
   views: View[] = []
   readonly errors = new Map<string, number>()
   requests = 0
-  readonly #options: LoadOptions
+  readonly #options: LoadOptions<P>
   readonly #written = new Set<number>()
   #running = false
   #free: (() => void)[] = []
   #tokens = 0
 
-  constructor(options: LoadOptions) {
+  constructor(options: LoadOptions<P>) {
     this.#options = options
   }
 
@@ -98,6 +109,8 @@ export class Load {
       else if (draw < 0.74) await this.#readMany(view)
       else await this.#write(view, draw)
     } catch (error) {
+      const handled = this.#options.onFailure?.({ error, view, phase, ms: now() - started })
+      if (handled) return
       this.failed(error, view.name)
     }
     timeline.latency(phase, view.name, now() - started)
@@ -105,25 +118,25 @@ export class Load {
 
   async #read(view: View, index: number): Promise<void> {
     const { data, checker } = this.#options
-    const floor = checker.readBegins(index)
+    const begun = checker.begins(index)
     const text = await view.client.get(data.key(index))
-    this.#count(view, index, floor, text)
+    this.#count(view, index, begun, text)
   }
 
   async #readMany(view: View): Promise<void> {
     const { data, checker } = this.#options
     // Small values only: eight big ones in one answer would be another experiment.
     const asked = Array.from({ length: KEYS_PER_MULTI_GET }, () => this.#anyKey()).filter(index => !data.isBig(index))
-    const floors = asked.map(index => checker.readBegins(index))
+    const begun = asked.map(index => checker.begins(index))
     const values = await view.client.getMany(asked.map(index => data.key(index)))
     asked.forEach((index, i) => {
-      this.#count(view, index, floors[i]!, values.get(data.key(index)))
+      this.#count(view, index, begun[i]!, values.get(data.key(index)))
     })
   }
 
-  #count({ name, list }: View, index: number, floor: number, text: string | undefined): void {
+  #count({ name, list }: View, index: number, begun: Begun, text: string | undefined): void {
     const { checker, timeline } = this.#options
-    const { verdict, wasThere } = checker.readEnds(index, floor, text, name)
+    const { verdict, wasThere } = checker.readEnds(index, begun, text, this.#where(name))
     if (wasThere) timeline.read(list, text !== undefined, verdict === 'right')
   }
 
@@ -132,19 +145,24 @@ export class Load {
     let index = this.#anyKey()
     while (this.#written.has(index)) index = this.#anyKey()
     const isDeletion = !data.isCounter(index) && draw > 0.95
-    const floor = checker.readBegins(index)
+    const begun = checker.begins(index)
     const version = checker.issue(index, isDeletion ? 'deletion' : 'value')
     this.#written.add(index)
     try {
       const key = data.key(index)
       if (isDeletion) {
         const found = await client.delete(key)
+        checker.deleteEnds(index, begun, version, found, this.#where(name))
         checker.acknowledge(index, version)
-        checker.deleteEnds(index, floor, found, name)
       } else if (data.isCounter(index)) {
         const number = await client.increment(key)
-        checker.incrementEnds(index, version, number, name)
-        // An application that lost its count starts it again; the checker goes on from what is right.
+        const verdict = checker.incrementEnds(index, begun, version, number, this.#where(name))
+        if (verdict === 'missed' && this.#options.random() < 0.5) {
+          // An application that does without its count: it is absent, or what a node remembers that is away.
+          checker.fail(index, version)
+          return
+        }
+        // One that lost its count starts it again; the checker goes on from what is right.
         const right = data.valueOf(index, version)
         if (String(number) !== right) await client.set(key, right)
         checker.acknowledge(index, version)
@@ -158,6 +176,11 @@ export class Load {
     } finally {
       this.#written.delete(index)
     }
+  }
+
+  #where(view: string): string {
+    const { timeline } = this.#options
+    return `${view}, ${timeline.phase} +${Math.round(timeline.phaseMs)} ms`
   }
 
   #anyKey(): number {

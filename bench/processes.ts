@@ -1,5 +1,6 @@
 /** Child processes of an experiment: each tells its ports in a JSON line or opens a port; each is ended by its own id, on every way out. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { appendFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
@@ -29,13 +30,15 @@ export class Process {
   /** Somebody waits for it to be ready, and is told why it will not be. */
   #awaited = false
 
-  constructor(name: string, command: string, args: string[]) {
+  /** `log`: a file that everything it prints is added to. */
+  constructor(name: string, command: string, args: string[], log: string | null = null) {
     this.#name = name
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
     running.add(child)
     const hear = (bytes: Buffer) => {
       this.#output = (this.#output + bytes.toString()).slice(-OUTPUT_CHARS_MAX)
+      if (log !== null) appendFileSync(log, bytes)
     }
     child.stdout.on('data', hear)
     child.stderr.on('data', hear)
@@ -54,18 +57,34 @@ export class Process {
   }
 
   /** The program's own command line; resolves with what its ready line says. */
-  static async continuum(name: string, args: string[]): Promise<[Process, Record<string, unknown>]> {
-    const child = new Process(name, process.execPath, [CONTINUUM, ...args, '--json-ready'])
+  static async continuum(
+    name: string,
+    args: string[],
+    log: string | null = null,
+  ): Promise<[Process, Record<string, unknown>]> {
+    const child = new Process(name, process.execPath, [CONTINUUM, ...args, '--json-ready'], log)
     return [child, await child.ready()]
   }
 
   /** What the ready line of `--json-ready` says. */
   async ready(): Promise<Record<string, unknown>> {
-    return JSON.parse(await this.#line(/^\{.*\}$/m)) as Record<string, unknown>
+    // Lines of its log are JSON as well.
+    return JSON.parse(await this.#line(/^\{(?!"level").*\}$/m)) as Record<string, unknown>
   }
 
   get pid(): number {
     return this.#child.pid ?? 0
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(signal)
+  }
+
+  /** Nothing is said and nothing finished. */
+  kill(): Promise<void> {
+    this.#stopping = true
+    this.#child.kill('SIGKILL')
+    return this.#ended
   }
 
   async stop(): Promise<void> {

@@ -1,13 +1,21 @@
 /** Reports as people read them: tables. Pure: a report in, lines out. */
 import { bytesText, table } from '../lib/cli/output.js'
+import { WRONGS } from './checker.js'
 import type { ScaleOutReport, SystemReport } from './scale-out.js'
 
 export function scaleOutText({ kind, runs, machine, passed, options }: ScaleOutReport): string {
   const results = table(
-    ['system', 'seed', 'keys', 'size', 'change', 'checked', 'lost', 'stale', 'resurrected', 'wrong', 'errors'],
+    ['system', 'seed', 'keys', 'size', 'change', 'checked', 'lost', 'stale', 'resurrected', 'late', 'wrong', 'errors'],
     runs.map(run => [
       ...[run.system, run.seed, run.keys, bytesText(run.bytes), `${(run.changeMs / 1000).toFixed(1)} s`, run.checked],
-      ...[run.wrongKeys.lost, run.wrongKeys.stale, run.wrongKeys.resurrected, run.wrongKeys.wrong, run.errorCount],
+      ...[
+        run.wrongKeys.lost,
+        run.wrongKeys.stale,
+        run.wrongKeys.resurrected,
+        run.wrongKeys.late,
+        run.wrongKeys.wrong,
+        run.errorCount,
+      ],
     ]),
   )
   const latencies = table(
@@ -52,11 +60,9 @@ function viewTable(runs: SystemReport[]): string {
 
 function endTable(runs: SystemReport[]): string {
   return table(
-    ['system', 'view', 'lost', 'stale', 'resurrected', 'wrong'],
+    ['system', 'view', ...WRONGS],
     runs.flatMap(({ system, atTheEnd }) =>
-      Object.entries(atTheEnd).map(([view, { lost, stale, resurrected, wrong }]) => [
-        ...[system, view, lost, stale, resurrected, wrong],
-      ]),
+      Object.entries(atTheEnd).map(([view, counts]) => [system, view, ...WRONGS.map(kind => counts[kind])]),
     ),
   )
 }

@@ -5,15 +5,16 @@
  *   start --> fill (npm's memcached) --> load: before | change ... settled | after --> read every key through every view
  */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { join } from 'node:path'
 import { hitRateChart, type Series } from './chart.js'
-import { Checker, type Wrong } from './checker.js'
+import { Checker, type Wrong, wrongKeys } from './checker.js'
 import { type Client, NpmClient, PlainClient, type Server } from './clients.js'
 import { Load, type View } from './load.js'
+import { type Machine, machine } from './machine.js'
 import { randomFrom } from './random.js'
+import { fill, readAll } from './sweep.js'
 import { type Kind, MemcachedSystem, type System, type SystemOptions, TierSystem } from './systems.js'
-import { type HitRate, type Latency, type Phase, Timeline } from './timeline.js'
+import { type HitRate, type Latency, PHASES, type Phase, Timeline } from './timeline.js'
 import { Dataset } from './values.js'
 
 export interface ScaleOutOptions {
@@ -66,15 +67,13 @@ export interface SystemReport {
 export interface ScaleOutReport {
   kind: Kind
   options: Omit<ScaleOutOptions, 'say'>
-  machine: { cpu: string; cpus: number; node: string; platform: string }
+  machine: Machine
   runs: SystemReport[]
   /** No wrong answer and no error in any run of the tier. */
   passed: boolean
   chart: string | null
 }
 
-const FILL_IN_FLIGHT = 64
-const KEYS_PER_CHECK = 50
 const now = (): number => performance.now()
 
 export async function runScaleOut(options: ScaleOutOptions): Promise<ScaleOutReport> {
@@ -89,14 +88,7 @@ export async function runScaleOut(options: ScaleOutOptions): Promise<ScaleOutRep
   }
   const passed = runs.filter(({ system }) => system === 'continuum').every(isClean)
   const { say: _, ...plain } = options
-  const [cpu] = cpus()
-  const machine = {
-    cpu: cpu?.model ?? 'unknown',
-    cpus: cpus().length,
-    node: process.version,
-    platform: process.platform,
-  }
-  const report: ScaleOutReport = { kind, options: plain, machine, runs, passed, chart: null }
+  const report: ScaleOutReport = { kind, options: plain, machine: machine(), runs, passed, chart: null }
   if (options.out !== null) {
     const name = join(options.out, `scale-out-${kind}-t${options.threads}-seed${seed}`)
     mkdirSync(options.out, { recursive: true })
@@ -123,7 +115,7 @@ async function runOne(system: System, data: Dataset, options: ScaleOutOptions, w
     const views = (list: View['list'], servers: Server[]) => openViews(list, servers, opened)
     const old = await views('old list', system.before)
     const router = system.router ? await views('router', [system.router]) : []
-    const timeline = new Timeline(now)
+    const timeline = new Timeline(now, PHASES)
     const random = randomFrom(data.seed)
     const load = new Load({ ...options, data, checker, timeline, random, now })
 
@@ -172,52 +164,6 @@ async function openViews(list: View['list'], servers: Server[], opened: Client[]
   ]
 }
 
-async function fill(data: Dataset, checker: Checker, view: View, load: Load): Promise<number> {
-  let next = 0
-  let bytes = 0
-  const write = async () => {
-    while (next < data.keys) {
-      const index = next++
-      const version = checker.issue(index, 'value')
-      const value = data.valueOf(index, version)
-      bytes += value.length
-      try {
-        await view.client.set(data.key(index), value)
-        checker.acknowledge(index, version)
-      } catch (error) {
-        checker.fail(index, version)
-        load.failed(error, `${view.name}, filling`)
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: FILL_IN_FLIGHT }, write))
-  return bytes
-}
-
-/** Reads all keys, a few together; how many were not right. */
-async function readAll(data: Dataset, checker: Checker, view: View, load: Load): Promise<Record<Wrong, number>> {
-  const counts: Record<Wrong, number> = { lost: 0, stale: 0, resurrected: 0, wrong: 0 }
-  let next = 0
-  const read = async () => {
-    while (next < data.keys) {
-      const indexes = Array.from({ length: Math.min(KEYS_PER_CHECK, data.keys - next) }, (_, i) => next + i)
-      next += indexes.length
-      try {
-        const values = await view.client.getMany(indexes.map(index => data.key(index)))
-        for (const index of indexes) {
-          const text = values.get(data.key(index))
-          const { verdict } = checker.readEnds(index, checker.readBegins(index), text, `${view.name}, at the end`)
-          if (verdict !== 'right') counts[verdict]++
-        }
-      } catch (error) {
-        load.failed(error, `${view.name}, at the end`)
-      }
-    }
-  }
-  await Promise.all(Array.from({ length: 4 }, read))
-  return counts
-}
-
 function reportOf(
   system: System,
   data: Dataset,
@@ -227,24 +173,23 @@ function reportOf(
   measured: Pick<SystemReport, 'bytes' | 'fillMs' | 'atTheEnd'>,
 ): SystemReport {
   const latency = timeline.latencies()
-  const { lost, stale, resurrected, wrong } = checker.keys
   return {
     system: system.name,
     seed: data.seed,
     keys: data.keys,
     ...measured,
-    changeMs: timeline.duringMs,
+    changeMs: timeline.msFrom('during', 'after'),
     requests: load.requests,
     checked: checker.checked,
     answers: checker.answers,
-    wrongKeys: { lost: lost.size, stale: stale.size, resurrected: resurrected.size, wrong: wrong.size },
+    wrongKeys: wrongKeys(checker),
     errors: Object.fromEntries(load.errors),
     errorCount: [...load.errors.values()].reduce((sum, count) => sum + count, 0),
     latency,
     latencyByView: timeline.latenciesByView(),
     p99Ratio: latency.before.p99Ms > 0 ? latency.during.p99Ms / latency.before.p99Ms : 0,
-    hitRate: timeline.hitRates(),
-    hitRateNewList: timeline.hitRates('new list'),
+    hitRate: timeline.hitRates('during'),
+    hitRateNewList: timeline.hitRates('during', 'new list'),
     examples: checker.examples,
   }
 }

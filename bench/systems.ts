@@ -1,12 +1,9 @@
 /** The two systems that change shape in the experiment: a tier, and memcached processes that know nothing of each other. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { StoreClient } from '../lib/cli/store-client.js'
 import type { TierView } from '../lib/cli/tier-view.js'
 import { withDrain } from '../lib/tier/wishes.js'
 import type { Server } from './clients.js'
 import { freePort, Process } from './processes.js'
+import { BenchTier, isUp } from './tier.js'
 
 export type Kind = 'add' | 'drain'
 
@@ -36,7 +33,6 @@ export interface System {
 
 const HOST = '127.0.0.1'
 const NODES = 3
-const SETTLE_MS_MAX = 600_000
 
 export class TierSystem implements System {
   readonly name = 'continuum'
@@ -44,34 +40,28 @@ export class TierSystem implements System {
   after: Server[] = []
   router: Server | null = null
   readonly #options: SystemOptions
-  readonly #folder = mkdtempSync(join(tmpdir(), 'continuum-bench-'))
-  readonly #processes: Process[] = []
-  #store: StoreClient | null = null
-  #storeUrl = ''
+  readonly #tier: BenchTier
 
   constructor(options: SystemOptions) {
     this.#options = options
+    this.#tier = new BenchTier(options)
   }
 
   async start(): Promise<void> {
-    const args = ['coordinator', '--listen', `${HOST}:0`, '--data-dir', join(this.#folder, 'coordinator')]
-    const [coordinator, ready] = await Process.continuum('coordinator', args)
-    this.#processes.push(coordinator)
-    this.#storeUrl = String(ready.store)
-    this.#store = new StoreClient(this.#storeUrl, null)
+    await this.#tier.coordinator()
     const count = this.#options.kind === 'drain' ? NODES + 1 : NODES
-    for (let i = 1; i <= count; i++) this.before.push(await this.#node(`n${i}`, 1))
-    this.router = await this.#node('router', 0)
+    for (let i = 1; i <= count; i++) this.before.push(await this.#tier.node(`n${i}`, 1))
+    this.router = await this.#tier.node('router', 0)
     await this.#until(view => view.settled && view.nodes.length === count + 1 && view.nodes.every(isUp))
     this.after = this.before.slice(0, NODES)
   }
 
   async change(): Promise<void> {
     if (this.#options.kind === 'add') {
-      this.after = [...this.before, await this.#node(`n${NODES + 1}`, 1)]
+      this.after = [...this.before, await this.#tier.node(`n${NODES + 1}`, 1)]
       return
     }
-    const store = this.#open()
+    const { store } = this.#tier
     for (;;) {
       const { revision, topology } = await store.read()
       const outcome = withDrain(topology, `n${NODES + 1}`)
@@ -90,44 +80,13 @@ export class TierSystem implements System {
   }
 
   async stop(): Promise<void> {
-    this.#store?.close()
-    await Promise.all(this.#processes.map(one => one.stop()))
-    rmSync(this.#folder, { recursive: true, force: true })
-  }
-
-  async #node(id: string, weight: number): Promise<Server> {
-    const { threads, loop, memoryMb } = this.#options
-    const [node, ready] = await Process.continuum(id, [
-      ...['server', '-p', '0', '-l', HOST, '-m', String(memoryMb), '-t', String(threads), '--loop', loop],
-      ...['--join', this.#storeUrl, '--node-id', id, '--weight', String(weight), '--data-dir', join(this.#folder, id)],
-    ])
-    this.#processes.push(node)
-    return { host: HOST, port: Number(ready.clientPort) }
-  }
-
-  #open(): StoreClient {
-    if (!this.#store) throw new Error('the tier has not been started')
-    return this.#store
+    await this.#tier.stop()
   }
 
   async #until(isDone: (view: TierView) => boolean): Promise<void> {
-    const started = Date.now()
-    let last: TierView | null = null
-    let isLate = false
-    await this.#open().lookUntil(
-      10_000,
-      view => isDone(view) || isLate,
-      view => {
-        last = view
-        isLate = Date.now() - started > SETTLE_MS_MAX
-        this.#options.onProgress(progressText(view))
-      },
-    )
-    if (isLate) throw new Error(`the tier did not settle in ${SETTLE_MS_MAX / 1000} s: ${JSON.stringify(last)}`)
+    await this.#tier.until(isDone, view => this.#options.onProgress(progressText(view)))
   }
 }
-
-const isUp = (node: { state: string }): boolean => node.state === 'up'
 
 function progressText(view: TierView): string {
   const running = view.changes.find(change => change.state === 'running')

@@ -1,7 +1,9 @@
 /** What was measured while the load ran: latency by phase, and hits over time. */
 import * as hdr from 'hdr-histogram-js'
 
-export type Phase = 'before' | 'during' | 'after'
+/** Of a change; an experiment may have others. */
+export const PHASES = ['before', 'during', 'after'] as const
+export type Phase = (typeof PHASES)[number]
 
 export interface Latency {
   requests: number
@@ -29,37 +31,48 @@ interface Slice {
   right: number
 }
 
-type Histograms = Record<Phase, hdr.Histogram>
+type Histograms<P extends string> = Record<P, hdr.Histogram>
 
 const SLICE_MS = 250
 
-export class Timeline {
-  phase: Phase = 'before'
-  readonly #all = histograms()
-  readonly #byView = new Map<string, Histograms>()
+export class Timeline<P extends string = Phase> {
+  phase: P
+  readonly #phases: readonly P[]
+  readonly #all: Histograms<P>
+  readonly #byView = new Map<string, Histograms<P>>()
   readonly #slices = new Map<string, Map<number, Slice>>()
-  readonly #marks: Partial<Record<Phase, number>> = {}
+  readonly #marks = new Map<P, number>()
   readonly #now: () => number
 
-  constructor(now: () => number) {
+  /** It begins in the first phase. */
+  constructor(now: () => number, phases: readonly P[]) {
     this.#now = now
-    this.#marks.before = now()
+    this.#phases = phases
+    this.#all = histograms(phases)
+    this.phase = phases[0]!
+    this.#marks.set(this.phase, now())
   }
 
-  enter(phase: Phase): void {
+  enter(phase: P): void {
     this.phase = phase
-    this.#marks[phase] = this.#now()
+    this.#marks.set(phase, this.#now())
   }
 
-  /** Duration of the change. */
-  get duringMs(): number {
-    return (this.#marks.after ?? this.#now()) - (this.#marks.during ?? this.#now())
+  /** Since the present phase began. */
+  get phaseMs(): number {
+    return this.#now() - this.#marks.get(this.phase)!
+  }
+
+  /** From the beginning of one phase to that of another, or to now. */
+  msFrom(phase: P, to: P): number {
+    const end = this.#marks.get(to) ?? this.#now()
+    return end - (this.#marks.get(phase) ?? end)
   }
 
   /** A request that began in this phase and took so long. */
-  latency(phase: Phase, view: string, ms: number): void {
+  latency(phase: P, view: string, ms: number): void {
     const microseconds = Math.max(1, Math.round(ms * 1000))
-    const ofView = this.#byView.get(view) ?? histograms()
+    const ofView = this.#byView.get(view) ?? histograms(this.#phases)
     this.#byView.set(view, ofView)
     this.#all[phase].recordValue(microseconds)
     ofView[phase].recordValue(microseconds)
@@ -77,16 +90,16 @@ export class Timeline {
     if (right) counts.right++
   }
 
-  latencies(): Record<Phase, Latency> {
-    return phases(this.#all)
+  latencies(): Record<P, Latency> {
+    return latenciesOf(this.#phases, this.#all)
   }
 
-  latenciesByView(): Record<string, Record<Phase, Latency>> {
-    return Object.fromEntries([...this.#byView].map(([view, all]) => [view, phases(all)]))
+  latenciesByView(): Record<string, Record<P, Latency>> {
+    return Object.fromEntries([...this.#byView].map(([view, all]) => [view, latenciesOf(this.#phases, all)]))
   }
 
-  /** Of the clients with one server list, or of all. */
-  hitRates(list?: string): HitRate[] {
+  /** Of the clients with one server list, or of all; times are from the beginning of the phase. */
+  hitRates(from: P, list?: string): HitRate[] {
     const sum = new Map<number, Slice>()
     for (const [name, slices] of this.#slices) {
       if (list !== undefined && name !== list) continue
@@ -95,7 +108,7 @@ export class Timeline {
         sum.set(at, { reads: so.reads + reads, hits: so.hits + hits, right: so.right + right })
       }
     }
-    const zero = this.#marks.during ?? 0
+    const zero = this.#marks.get(from) ?? 0
     return [...sum]
       .sort(([a], [b]) => a - b)
       .map(([slice, { reads, hits, right }]) => ({
@@ -107,23 +120,24 @@ export class Timeline {
   }
 }
 
-function histograms(): Histograms {
+function histograms<P extends string>(phases: readonly P[]): Histograms<P> {
   const empty = () =>
     hdr.build({ lowestDiscernibleValue: 1, highestTrackableValue: 60_000_000, numberOfSignificantValueDigits: 3 })
-  return { before: empty(), during: empty(), after: empty() }
+  return Object.fromEntries(phases.map(phase => [phase, empty()])) as Histograms<P>
 }
 
-function phases(all: Histograms): Record<Phase, Latency> {
-  const of = (histogram: hdr.Histogram): Latency => {
-    const ms = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
-    return {
-      requests: histogram.totalCount,
-      p50Ms: ms(50),
-      p95Ms: ms(95),
-      p99Ms: ms(99),
-      p999Ms: ms(99.9),
-      maxMs: histogram.maxValue / 1000,
-    }
+function latenciesOf<P extends string>(phases: readonly P[], all: Histograms<P>): Record<P, Latency> {
+  return Object.fromEntries(phases.map(phase => [phase, latencyOf(all[phase])])) as Record<P, Latency>
+}
+
+function latencyOf(histogram: hdr.Histogram): Latency {
+  const ms = (percentile: number) => histogram.getValueAtPercentile(percentile) / 1000
+  return {
+    requests: histogram.totalCount,
+    p50Ms: ms(50),
+    p95Ms: ms(95),
+    p99Ms: ms(99),
+    p999Ms: ms(99.9),
+    maxMs: histogram.maxValue / 1000,
   }
-  return { before: of(all.before), during: of(all.during), after: of(all.after) }
 }

@@ -213,10 +213,15 @@ export class ControlPlane {
   }
 
   #onVouchedFor(done: () => void): void {
+    this.#enforced.push({ epoch: this.#topology?.epoch ?? 0, done })
     if (this.#waitsForLease) this.#putInForce()
-    const epoch = this.#topology?.epoch ?? 0
-    if (this.handoff.epoch >= epoch) done()
-    else this.#enforced.push({ epoch, done })
+    this.#enforce(this.handoff.epoch)
+  }
+
+  #enforce(epoch: number): void {
+    const due = this.#enforced.filter(one => one.epoch <= epoch)
+    this.#enforced = this.#enforced.filter(one => one.epoch > epoch)
+    for (const { done } of due) done()
   }
 
   /** The generation in which this node came back last; null: it is in none, or its session is younger than that. */
@@ -296,10 +301,9 @@ export class ControlPlane {
   }
 
   #onPublished(epoch: number): void {
+    // First: with the route, data planes begin what peers have asked by it, and must find that this node may act.
+    this.#enforce(epoch)
     this.#announceRoute(epoch)
-    const due = this.#enforced.filter(one => one.epoch <= epoch)
-    this.#enforced = this.#enforced.filter(one => one.epoch > epoch)
-    for (const { done } of due) done()
   }
 
   #announceRoute(epoch: number): void {

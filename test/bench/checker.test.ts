@@ -19,7 +19,7 @@ function after(writes: string): Checker {
 }
 function read(checker: Checker, version: number | null): string {
   const text = version === null ? undefined : data.valueOf(KEY, version)
-  return checker.readEnds(KEY, checker.readBegins(KEY), text, 'a test').verdict
+  return checker.readEnds(KEY, checker.begins(KEY), text, 'a test').verdict
 }
 
 t.test('what was acknowledged is right, anything older is not', async t => {
@@ -41,50 +41,113 @@ t.test('deletions', async t => {
 
 t.test('a write under way may be seen or not', async t => {
   const checker = after('vv')
-  const floor = checker.readBegins(KEY)
+  const begun = checker.begins(KEY)
   const version = checker.issue(KEY, 'value')
-  t.equal(checker.readEnds(KEY, floor, data.valueOf(KEY, 2), '').verdict, 'right')
-  t.equal(checker.readEnds(KEY, floor, data.valueOf(KEY, version), '').verdict, 'right')
+  t.equal(checker.readEnds(KEY, begun, data.valueOf(KEY, 2), '').verdict, 'right')
+  t.equal(checker.readEnds(KEY, begun, data.valueOf(KEY, version), '').verdict, 'right')
   t.equal(read(checker, 2), 'stale', 'once seen, it stays seen: reads do not go back in time')
   checker.acknowledge(KEY, version)
-  t.equal(checker.readEnds(KEY, floor, data.valueOf(KEY, 2), '').verdict, 'right', 'a read that began before it')
+  t.equal(checker.readEnds(KEY, begun, data.valueOf(KEY, 2), '').verdict, 'right', 'a read that began before it')
 })
 
 t.test('a read that began before a write was acknowledged may miss it', async t => {
   const checker = after('v')
-  const floor = checker.readBegins(KEY)
+  const begun = checker.begins(KEY)
   checker.acknowledge(KEY, checker.issue(KEY, 'deletion'))
   checker.acknowledge(KEY, checker.issue(KEY, 'value'))
   for (const version of [1, 3]) {
-    t.equal(checker.readEnds(KEY, floor, data.valueOf(KEY, version), '').verdict, 'right', `version ${version}`)
+    t.equal(checker.readEnds(KEY, begun, data.valueOf(KEY, version), '').verdict, 'right', `version ${version}`)
   }
-  t.equal(checker.readEnds(KEY, floor, undefined, '').verdict, 'right', 'or the deletion')
+  t.equal(checker.readEnds(KEY, begun, undefined, '').verdict, 'right', 'or the deletion')
 })
 
-t.test('a failed write may have happened', async t => {
+t.test('a failed write may have happened, until a later one has', async t => {
   const checker = after('v')
-  checker.fail(KEY, checker.issue(KEY, 'value'))
+  const version = checker.issue(KEY, 'value')
+  checker.fail(KEY, version)
   t.equal(read(checker, 1), 'right')
+  t.equal(read(checker, null), 'lost', 'but it was no deletion')
   t.equal(read(checker, 2), 'right')
-  t.equal(read(checker, null), 'lost', 'but not a deletion')
+  t.equal(read(checker, 1), 'stale', 'it has happened')
   checker.fail(KEY, checker.issue(KEY, 'deletion'))
   t.equal(read(checker, null), 'right')
+  t.equal(read(checker, 2), 'right')
+  checker.acknowledge(KEY, checker.issue(KEY, 'value'))
+  t.equal(read(checker, 2), 'stale', 'the deletion need not have happened')
+  t.equal(read(checker, null), 'lost')
+  const given = after('v')
+  given.fail(KEY, given.issue(KEY, 'value'))
+  given.acknowledge(KEY, given.issue(KEY, 'value'))
+  t.equal(read(given, 2), 'late', 'it happens after a later one was acknowledged')
 })
 
 t.test('what deletions and counters are told', async t => {
-  t.equal(after('v').deleteEnds(KEY, 1, true, ''), 'right')
-  t.equal(after('v').deleteEnds(KEY, 1, false, ''), 'lost')
-  t.equal(after('vd').deleteEnds(KEY, 2, false, ''), 'right')
-  t.equal(after('vd').deleteEnds(KEY, 2, true, ''), 'resurrected')
+  const deleted = (writes: string, found: boolean) => {
+    const checker = after(writes)
+    const begun = checker.begins(KEY)
+    return checker.deleteEnds(KEY, begun, checker.issue(KEY, 'deletion'), found, '')
+  }
+  t.equal(deleted('v', true), 'right')
+  t.equal(deleted('v', false), 'lost')
+  t.equal(deleted('vd', false), 'right')
+  t.equal(deleted('vd', true), 'resurrected')
+  const unsure = after('v')
+  unsure.fail(KEY, unsure.issue(KEY, 'deletion'))
+  for (const found of [true, false]) {
+    t.equal(unsure.deleteEnds(KEY, unsure.begins(KEY), 3, found, ''), 'right', 'a failed deletion may have been first')
+  }
   const checker = new Checker(data)
-  for (let i = 0; i < 3; i++) checker.acknowledge(COUNTER, checker.issue(COUNTER, 'value'))
-  t.equal(checker.incrementEnds(COUNTER, 3, COUNTER_BASE + 3, ''), 'right')
-  t.equal(checker.incrementEnds(COUNTER, 3, COUNTER_BASE + 2, ''), 'stale')
-  t.equal(checker.incrementEnds(COUNTER, 3, COUNTER_BASE + 4, ''), 'wrong')
-  t.equal(checker.incrementEnds(COUNTER, 3, null, ''), 'lost')
-  t.same({ ...checker.answers }, { lost: 1, stale: 1, resurrected: 0, wrong: 1 })
+  for (let i = 0; i < 2; i++) checker.acknowledge(COUNTER, checker.issue(COUNTER, 'value'))
+  const counted = (number: number | null) =>
+    checker.incrementEnds(COUNTER, checker.begins(COUNTER), checker.issue(COUNTER, 'value'), number, '')
+  t.equal(counted(COUNTER_BASE + 3), 'right')
+  checker.acknowledge(COUNTER, 3)
+  t.equal(counted(COUNTER_BASE + 3), 'stale')
+  t.equal(counted(COUNTER_BASE + 6), 'wrong')
+  t.equal(counted(null), 'lost')
+  t.same({ ...checker.answers }, { lost: 1, stale: 1, resurrected: 0, late: 0, wrong: 1 })
   t.equal(checker.keys.lost.size, 1)
   t.equal(checker.examples.length, 3)
+})
+
+t.test('a count that failed may have counted or not', async t => {
+  for (const [number, verdict] of [
+    [3, 'right'],
+    [4, 'right'],
+    [5, 'wrong'],
+    [2, 'stale'],
+  ] as const) {
+    const checker = new Checker(data)
+    for (let i = 0; i < 2; i++) checker.acknowledge(COUNTER, checker.issue(COUNTER, 'value'))
+    checker.fail(COUNTER, checker.issue(COUNTER, 'value'))
+    const begun = checker.begins(COUNTER)
+    const version = checker.issue(COUNTER, 'value')
+    t.equal(checker.incrementEnds(COUNTER, begun, version, COUNTER_BASE + number, ''), verdict)
+  }
+})
+
+t.test('while a node is away, what only it remembers may be missing, and nothing else', async t => {
+  const checker = after('vv')
+  checker.goesAway(index => index === KEY)
+  t.equal(read(checker, null), 'missed')
+  t.equal(read(checker, 1), 'stale', 'older is wrong all the same')
+  t.equal(read(checker, 2), 'right')
+  const begun = checker.begins(KEY)
+  checker.fail(KEY, checker.issue(KEY, 'value'))
+  t.equal(read(checker, null), 'missed', 'a write that failed proves nothing')
+  checker.acknowledge(KEY, checker.issue(KEY, 'value'))
+  t.equal(read(checker, null), 'lost', 'it was written since')
+  t.equal(checker.readEnds(KEY, begun, undefined, '').verdict, 'missed', 'a read that began before')
+  const other = after('v')
+  other.goesAway(index => index !== KEY)
+  t.equal(read(other, null), 'lost', 'it lives elsewhere')
+  const paused = after('v')
+  paused.goesAway(() => true)
+  const earlier = paused.begins(KEY)
+  paused.isBack()
+  t.equal(read(paused, null), 'lost', 'the node is back')
+  t.equal(paused.readEnds(KEY, earlier, undefined, '').verdict, 'missed')
+  t.equal(checker.missed + paused.missed, 4)
 })
 
 t.test('values tell where they come from', async t => {

@@ -28,7 +28,7 @@ for (const kind of ['add', 'drain'] as const) {
     const out = kind === 'add' ? t.testdir({}) : null
     const report = await runScaleOut({ ...SMALL, kind, out, seed: kind === 'add' ? 1 : 2 })
     const run = report.runs[0]!
-    t.same({ ...run.wrongKeys }, { lost: 0, stale: 0, resurrected: 0, wrong: 0 })
+    t.same({ ...run.wrongKeys }, { lost: 0, stale: 0, resurrected: 0, late: 0, wrong: 0 })
     t.same(run.examples, [])
     t.same(run.errors, {})
     t.ok(report.passed)

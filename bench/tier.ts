@@ -1,0 +1,108 @@
+/**
+ * A tier of real processes for experiments: a coordinator and nodes that can be stopped, killed and started again on their
+ * ports and folders. Everything in a temporary folder, on 127.0.0.1.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { StoreClient } from '../lib/cli/store-client.js'
+import type { TierView } from '../lib/cli/tier-view.js'
+import type { Server } from './clients.js'
+import { Process } from './processes.js'
+
+export interface BenchTierOptions {
+  threads: number
+  loop: string
+  memoryMb: number
+  /** Folder for what every process prints at -vv; none. */
+  logs?: string | null
+}
+
+const HOST = '127.0.0.1'
+const SETTLE_MS_MAX = 600_000
+/** How long a coordinator may be away before looking at the tier is given up. */
+const PATIENCE_MS = 60_000
+
+export const isUp = (node: { state: string }): boolean => node.state === 'up'
+
+export class BenchTier {
+  readonly #options: BenchTierOptions
+  readonly #folder = mkdtempSync(join(tmpdir(), 'continuum-bench-'))
+  readonly #processes = new Map<string, Process>()
+  /** By id; what is started again takes its old port. */
+  readonly #ports = new Map<string, number>()
+  #store: StoreClient | null = null
+
+  constructor(options: BenchTierOptions) {
+    this.#options = options
+  }
+
+  get store(): StoreClient {
+    if (!this.#store) throw new Error('the tier has not been started')
+    return this.#store
+  }
+
+  /** Also again, after it was killed. */
+  async coordinator(...more: string[]): Promise<void> {
+    const folder = join(this.#folder, 'coordinator')
+    const listen = `${HOST}:${this.#ports.get('coordinator') ?? 0}`
+    const ready = await this.#start('coordinator', ['--listen', listen, '--data-dir', folder, ...more])
+    this.#ports.set('coordinator', Number(ready.port))
+    this.#store ??= new StoreClient(String(ready.store), null)
+  }
+
+  /** Also again, after it was killed. */
+  async node(id: string, weight: number, ...more: string[]): Promise<Server> {
+    const { threads, loop, memoryMb, logs } = this.#options
+    const store = `embedded://${HOST}:${this.#ports.get('coordinator')}`
+    const ready = await this.#start(id, [
+      ...['-p', String(this.#ports.get(id) ?? 0), '-l', HOST, '-m', String(memoryMb), '-t', String(threads)],
+      ...['--loop', loop, '--join', store, '--node-id', id, '--weight', String(weight)],
+      ...['--data-dir', join(this.#folder, id), ...(logs ? ['-vv'] : []), ...more],
+    ])
+    const port = Number(ready.clientPort)
+    this.#ports.set(id, port)
+    return { host: HOST, port }
+  }
+
+  signal(id: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#processes.get(id)?.signal(signal)
+  }
+
+  /** The signal is on its way when this returns; the promise waits for the end. */
+  async kill(id: string): Promise<void> {
+    await this.#processes.get(id)?.kill()
+  }
+
+  async until(isDone: (view: TierView) => boolean, seen: (view: TierView) => void = () => {}): Promise<TierView> {
+    const started = Date.now()
+    let isLate = false
+    const view = await this.store.lookUntil(
+      PATIENCE_MS,
+      one => isDone(one) || isLate,
+      one => {
+        isLate = Date.now() - started > SETTLE_MS_MAX
+        seen(one)
+      },
+    )
+    if (isLate) throw new Error(`the tier did not settle in ${SETTLE_MS_MAX / 1000} s: ${JSON.stringify(view)}`)
+    return view
+  }
+
+  async stop(): Promise<void> {
+    this.#store?.close()
+    // What is stopped does not hear that it should end.
+    for (const one of this.#processes.values()) one.signal('SIGCONT')
+    await Promise.all([...this.#processes.values()].map(one => one.stop()))
+    rmSync(this.#folder, { recursive: true, force: true })
+  }
+
+  async #start(id: string, args: string[]): Promise<Record<string, unknown>> {
+    const { logs } = this.#options
+    if (logs) mkdirSync(logs, { recursive: true })
+    const command = id === 'coordinator' ? 'coordinator' : 'server'
+    const [started, ready] = await Process.continuum(id, [command, ...args], logs ? join(logs, `${id}.log`) : null)
+    this.#processes.set(id, started)
+    return ready
+  }
+}
