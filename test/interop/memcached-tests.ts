@@ -4,23 +4,33 @@
  */
 export type Expected =
   | 'pass'
-  /** Passes, but takes so long that only CI asks. */
-  | { slow: true }
   /** Not run: what it is about is not there, on purpose. */
   | { left: string }
+  | Known
+
+export interface Known {
   /** Fails in just these assertions, by number. */
-  | { differs: Readonly<Record<number, string>> }
-  /** Passes where the text of the file says what memcached 1.6.40 and later answer (PROTOCOL D14). */
-  | { newer: readonly (readonly [RegExp, string])[] }
-  /** Fails: it is about something that is to come. */
-  | { notYet: string }
+  differs?: Readonly<Record<number, string>>
+  /** The text of the file is changed so: what memcached 1.6.40 and later answer (PROTOCOL D14), or what has a reason beside it. */
+  edited?: readonly (readonly [RegExp, string])[]
+}
+
+/** So many of them start so many servers, or wait so long, that they take more than 20 s on two processors: MEMCACHED_TESTS=all runs them. */
+export const SLOW: ReadonlySet<string> = new Set([
+  '00-startup.t',
+  'chunked-items.t',
+  'flush-all.t',
+  'idle-timeout.t',
+  'item_size_max.t',
+  'lru-crawler.t',
+  'lru-maintainer.t',
+  'restart.t',
+  'shutdown.t',
+])
 
 const pass = 'pass' as const
 const BINARY = { left: 'binary protocol' }
 const FLASH = { left: 'extstore' }
-
-const numbered = (from: number, to: number, reason: string): Record<number, string> =>
-  Object.fromEntries(Array.from({ length: to - from + 1 }, (_, i) => [from + i, reason]))
 
 export const FILES: Readonly<Record<string, Expected>> = {
   '00-startup.t': { differs: { 13: 'binary protocol', 16: 'binary protocol' } },
@@ -32,7 +42,7 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'binary.t': BINARY,
   'bogus-commands.t': pass,
   'cas.t': {
-    newer: [
+    edited: [
       [/ERROR(?=.{4}", "cas empty)/, 'CLIENT_ERROR bad command line format'],
       // The data of a line with an error is swallowed, not taken for commands.
       [/^.*error out on barval2.*$/m, 'pass();'],
@@ -41,7 +51,10 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'chunked-extstore.t': FLASH,
   'chunked-items.t': pass,
   'conn-limits.t': { left: 'read_buf_mem_limit: the buffers of a thread are its own and of a fixed size' },
-  'daemonize.t': pass,
+  'daemonize.t': {
+    // The port is open a little before the pid file is there: with Node on a busy machine more than half a second.
+    edited: [[/sleep 0\.5;/, 'sleep 0.1 until -s $tmpfn;']],
+  },
   'dash-M.t': pass,
   'dyn-maxbytes.t': pass,
   'error-extstore.t': FLASH,
@@ -74,7 +87,11 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'issue_42.t': pass,
   'issue_50.t': BINARY,
   'issue_61.t': { differs: { 7: '-R is a share here: six small commands are no reason to yield' } },
-  'issue_67.t': { differs: { 11: '-p 0 alone is any free port here, as there would be no way in otherwise' } },
+  'issue_67.t': {
+    differs: { 11: '-p 0 alone is any free port here, as there would be no way in otherwise' },
+    // Two seconds for a start are too few for Node on a busy machine.
+    edited: [[/1\.\.20\b/, '1..200']],
+  },
   'issue_68.t': pass,
   'issue_70.t': pass,
   'item_size_max.t': pass,
@@ -84,7 +101,7 @@ export const FILES: Readonly<Record<string, Expected>> = {
   },
   'lru-maintainer.t': pass,
   'lru.t': {
-    newer: [
+    edited: [
       // The page of the chains' heads counts within -m here: one eviction more, and one key more that is looked for.
       [/tests => 149/, 'tests => 150'],
       [/evictions == 37/, 'evictions == 38'],
@@ -92,15 +109,15 @@ export const FILES: Readonly<Record<string, Expected>> = {
   },
   'malicious-commands.t': pass,
   'maxconns.t': pass,
-  'metaget.t': { newer: [[/"ERROR(?=.{4}", "error from blank)/, '"CLIENT_ERROR bad command line format']] },
+  'metaget.t': { edited: [[/"ERROR(?=.{4}", "error from blank)/, '"CLIENT_ERROR bad command line format']] },
   'misbehave.t': pass,
   'multiversioning.t': pass,
   'noreply.t': pass,
   'proxy.t': { left: 'Lua proxy' },
   'quit.t': pass,
   'refhang.t': pass,
-  'restart.t': { left: 'warm restart (-e) is not there' },
-  'shutdown.t': { newer: [[/"ERROR(?=: shutdown)/, '"SERVER_ERROR']] },
+  'restart.t': { differs: { 1: 'the memory file is one file: an empty .meta beside it means nothing' } },
+  'shutdown.t': { edited: [[/"ERROR(?=: shutdown)/, '"SERVER_ERROR']] },
   'slabhang.t': pass,
   'slabs-reassign-chunked.t': pass,
   'slabs-reassign2.t': pass,
@@ -116,7 +133,13 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'stats.t': { differs: { 1: 'counts the figures, of which 1.6.45 has more; and some are our own' } },
   'strtol-testing.t': pass,
   'touch.t': pass,
-  'udp.t': { differs: numbered(51, 67, 'binary protocol') },
+  'udp.t': {
+    edited: [
+      // Without the part about the binary protocol: such a datagram gets no answer.
+      [/tests => 67/, 'tests => 50'],
+      [/\(::IS_ASCII,::IS_BINARY\)/, '(::IS_ASCII)'],
+    ],
+  },
   'unixsocket.t': pass,
   'watcher.t': pass,
   'watcher_connid.t': pass,
