@@ -64,7 +64,7 @@ async function runServer(command: Command): Promise<void> {
   const parsed = parseFlags(flagValues(command))
   if (!parsed.ok) throw new Sentence(parsed.sentence)
   let level = () => values.verbose
-  const log = leveled(createLog(2, values.nodeId ?? 'server'), () => level())
+  const log = leveled(createLog(3, values.nodeId ?? 'server'), () => level())
   const warn = (sentence: string) => log.warn(sentence)
   const server = parsed.options
   const tier = tierOptions(values, warn)
@@ -110,6 +110,7 @@ async function runServer(command: Command): Promise<void> {
 /** The verbosity command changes what is said while the node runs. */
 function leveled(log: NodeLog, level: () => number): NodeLog {
   return {
+    trace: sentence => log.trace(sentence),
     debug: (sentence, levelThen = level()) => levelThen >= 2 && log.debug(sentence),
     info: sentence => level() >= 1 && log.info(sentence),
     warn: sentence => log.warn(sentence),

@@ -15,6 +15,16 @@ interface Next {
   waitSec: number
 }
 
+/** What a crawl of a list led to; what `watch sysevents` tells of it. */
+export interface CrawlVerdict {
+  /** More items than so many must be about to expire for a crawl to be worth it. */
+  worth: number
+  /** So many expire in the minutes up to the one in which it is worth it; if in none, in an hour. */
+  expiring: number
+  /** Seconds from now to the next crawl. */
+  nextSec: number
+}
+
 export class CrawlSchedule {
   readonly #lists = new Map<number, Next>()
 
@@ -27,7 +37,7 @@ export class CrawlSchedule {
     this.#lists.set(list, { at: now + REST_SEC, waitSec: this.#lists.get(list)?.waitSec ?? 0 })
   }
 
-  done(list: number, { seen, withoutExptime, minutes }: Crawled, now: number): void {
+  done(list: number, { seen, withoutExptime, minutes }: Crawled, now: number): CrawlVerdict {
     const worth = Math.floor((seen - withoutExptime) / 100) + 1
     let waitSec = this.#lists.get(list)?.waitSec ?? 0
     let expiring = 0
@@ -40,6 +50,8 @@ export class CrawlSchedule {
     }
     if (expiring === 0) waitSec += MINUTE
     waitSec = Math.min(waitSec, WAIT_MAX_SEC)
-    this.#lists.set(list, { at: now + waitSec + REST_SEC, waitSec })
+    const nextSec = waitSec + REST_SEC
+    this.#lists.set(list, { at: now + nextSec, waitSec })
+    return { worth, expiring, nextSec }
   }
 }

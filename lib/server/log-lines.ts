@@ -10,13 +10,14 @@ const DELETE_COMMANDS = ['delete', 'md']
 
 export function logLine(entry: LogEntry): string {
   // The fraction has no leading zeros, as in memcached.
-  return `ts=${entry.seconds}.${entry.microseconds} gid=${entry.number} ${words(entry)}\n`
+  return `ts=${entry.seconds}.${entry.microseconds} gid=${entry.number} ${logWords(entry)}\n`
 }
 
 /** Of a line, when so many before it found no room. */
 export const skippedLine = (lines: number): string => `skipped=${lines}\n`
 
-function words({ type, text, status, command, slabClass, bytes, connection, ttl, la }: LogEntry): string {
+/** What happened, without when. */
+export function logWords({ type, text, status, command, slabClass, bytes, connection, ttl, la }: LogEntry): string {
   switch (type) {
     case 'item_get':
       return `type=item_get key=${uri(text)} status=${GET_STATUS[status]} clsid=${slabClass} cfd=${connection} size=${bytes}`
@@ -25,7 +26,7 @@ function words({ type, text, status, command, slabClass, bytes, connection, ttl,
     case 'eviction':
       return `type=eviction key=${uri(text)} fetch=${status ? 'yes' : 'no'} ttl=${ttl} la=${la} clsid=${slabClass} size=${bytes}`
     case 'deleted':
-      return `type=deleted key=${uri(text)} cmd=${DELETE_COMMANDS[command]} clsid=${slabClass} cfd=${connection} size=${bytes}`
+      return `type=deleted key=${uri(text)} cmd=${DELETE_COMMANDS[command]} clsid=${slabClass} size=${bytes}`
     default:
       return text.toString()
   }

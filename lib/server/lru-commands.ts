@@ -131,8 +131,8 @@ function classesOf(argument: string): bigint | null {
 function dumpStream(kind: 'metadump' | 'mgdump', classes: bigint, { housekeeping }: EngineApi): ReplyStream {
   const end = line(kind === 'metadump' ? 'END' : 'EN')
   const walk = walkStream(kind, classes, housekeeping)
-  // PROTOCOL D10: metadump says OK first.
-  let first: Buffer | null = kind === 'metadump' ? OK : null
+  // Both, as memcached does since 1.6.43.
+  let first: Buffer | null = OK
   let ended = false
   return {
     next: () => {

@@ -3,9 +3,11 @@
  * items at their tails are freed, the hash table grows, lists are crawled. Sleeps longer and longer while there is nothing
  * to do, up to a second; a class that had work is visited again soon.
  */
-import type { EngineApi } from '../engine/contract.js'
+import type { Crawled, EngineApi } from '../engine/contract.js'
+import { STREAMS } from '../engine/log-reader.js'
 import type { Loop, Timer } from '../transport/loop.js'
 import { CrawlSchedule } from './crawl-schedule.js'
+import { crawledLine } from './sys-events.js'
 
 export interface MaintainerOptions {
   loop: Loop
@@ -35,6 +37,8 @@ interface Crawl {
   lists: number[]
   /** Of the first of them; null: it has not begun. */
   itemsLeft: number | null
+  /** When the first of them began, in seconds. */
+  beganAt: number
   /** Begun by the schedule, which hears what was found. */
   scheduled: boolean
 }
@@ -69,7 +73,7 @@ export class Maintainer {
   crawl(classes: readonly number[]): void {
     const known = classes.filter(index => index < this.#visits.length)
     const lists = known.flatMap(index => Array.from({ length: LISTS }, (_, list) => index * LISTS + list))
-    this.#crawl = { lists, itemsLeft: null, scheduled: false }
+    this.#crawl = { lists, itemsLeft: null, beganAt: 0, scheduled: false }
     this.#crawlDueMs = 0
     this.#sleep(0)
   }
@@ -144,6 +148,7 @@ export class Maintainer {
         const { crawlerTocrawl } = housekeeping.lru()
         const count = housekeeping.listCount(index, list % LISTS)
         crawl.itemsLeft = crawlerTocrawl > 0 ? Math.min(crawlerTocrawl, count) : count
+        crawl.beganAt = Math.floor(loop.wallClock())
         housekeeping.beginCrawl(index, list % LISTS)
       }
       const steps = Math.min(items, crawl.itemsLeft)
@@ -152,13 +157,23 @@ export class Maintainer {
       crawl.itemsLeft -= steps
       if (more && crawl.itemsLeft > 0) continue
       const found = housekeeping.endCrawl(index)
-      if (crawl.scheduled) this.#schedule.done(list, found, loop.wallClock())
+      if (crawl.scheduled) this.#plan(list, found, crawl.beganAt)
       crawl.lists.shift()
       crawl.itemsLeft = null
     }
     if (crawl.lists.length > 0) return
     this.#crawl = null
     housekeeping.releaseCrawler()
+  }
+
+  #plan(list: number, found: Crawled, beganAt: number): void {
+    const { loop, engine } = this.#options
+    const now = loop.wallClock()
+    const verdict = this.#schedule.done(list, found, now)
+    if ((engine.streams() & STREAMS.sysevents) === 0) return
+    const elapsedSec = Math.floor(now) - beganAt
+    const line = crawledLine(Math.floor(list / LISTS) + 1, list % LISTS, found, verdict, elapsedSec)
+    engine.noteText(STREAMS.sysevents, line)
   }
 
   /** Looked at once a second. */
@@ -177,7 +192,7 @@ export class Maintainer {
     if (lists.length === 0 || !housekeeping.claimCrawler('crawl', now)) return
     for (const list of lists) this.#schedule.begun(list, now)
     engine.count('lru_crawler_starts', 1)
-    this.#crawl = { lists, itemsLeft: null, scheduled: true }
+    this.#crawl = { lists, itemsLeft: null, beganAt: 0, scheduled: true }
     this.#crawlDueMs = 0
   }
 }

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Arena, EngineOptions } from '../engine/contract.js'
 import { createArena, Engine, resetArena } from '../engine/engine.js'
-import { LogReader, PREFIXES } from '../engine/log-reader.js'
+import { LogReader, PREFIXES, STREAMS } from '../engine/log-reader.js'
 import { LoggedHints } from '../handoff/logged-hints.js'
 import { EmbeddedClient } from '../tier/embedded-client.js'
 import { Membership } from '../tier/membership.js'
@@ -59,8 +59,9 @@ export interface NodeTierOptions {
 
 /** The part of a logger that is used here. */
 export interface NodeLog {
-  /** At -vv. */
-  /** `levelThen`: the verbosity when it happened, if that is not now. */
+  /** At -vvv. */
+  trace(sentence: string): unknown
+  /** At -vv. `levelThen`: the verbosity when it happened, if that is not now. */
   debug(sentence: string, levelThen?: number): unknown
   info(sentence: string): void
   warn(sentence: string): void
@@ -108,6 +109,9 @@ const STOP_LIMIT_MS = 3000
 /** Chunks that the page mover looks at in one step when the node is about to be saved. */
 const SAVE_SLICE = 1024
 const NOBODY = 65_535
+/** What -vvv says besides; connections are told from -vv on. */
+const TRACED = STREAMS.fetchers | STREAMS.mutations | STREAMS.deletions | STREAMS.evictions | STREAMS.sysevents
+const TRACED_FROM = 3
 /** cache_memlimit may raise -m to so many times of it, or so many megabytes, as far as that can be addressed: room that costs nothing until it is used. */
 const MEMORY_GROWS_TO = 4
 const MEMORY_GROWS_TO_MB = 1024
@@ -179,7 +183,7 @@ class NodeProcess {
     })
     const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
-    engine.setVerbosity(Math.min(3, server.verbosity))
+    engine.setVerbosity(Math.min(TRACED_FROM, server.verbosity))
     if (server.prefixDelimiter !== null) engine.wantStreams(PREFIXES)
     this.#commands = this.#processCommands(engine)
     if (this.#isWarm) engine.resetStats()
@@ -297,6 +301,14 @@ class NodeProcess {
   #processCommands(engine: Engine): ProcessCommands {
     const reader = new LogReader(engine.arena)
     this.#watchers = new Watchers({ engine, reader, bufferBytes: this.#options.server.watcherLogBytes })
+    const { log } = this.#options
+    const trace = (words: string) => {
+      // The verbosity command goes to 2 at most, as memcached's does: there is no way back.
+      if (engine.verbosity() < TRACED_FROM) return false
+      log.trace(words)
+      return true
+    }
+    if (engine.verbosity() >= TRACED_FROM) this.#watchers.overhear(TRACED, trace)
     return new ProcessCommands({
       watchers: this.#watchers,
       planes: () => this.#threads.length,

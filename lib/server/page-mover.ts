@@ -4,13 +4,15 @@
  * plane on the same loop goes on meanwhile.
  */
 import type { EngineApi } from '../engine/contract.js'
+import { STREAMS } from '../engine/log-reader.js'
 import type { Loop, Timer } from '../transport/loop.js'
 import { Automove, dispensable, samplesOf } from './automove.js'
+import { movedLine } from './sys-events.js'
 
 export interface PageMoverOptions {
   loop: Loop
   /** The control thread's own. */
-  engine: Pick<EngineApi, 'pages' | 'classes' | 'setTime' | 'arena'>
+  engine: Pick<EngineApi, 'pages' | 'classes' | 'setTime' | 'arena' | 'noteText'>
   /** These bytes are nobody's while it runs: the system may have their memory back. */
   release: (offset: number, length: number) => void
 }
@@ -61,7 +63,8 @@ export class PageMover {
     const samples = samplesOf(engine.classes(), loop.wallClock())
     const move = this.#automove.step(samples, automove, engine.arena.options.evictions)
     if (move && automove.reassign && !engine.pages.isMoving) {
-      engine.pages.reassign(move.source, move.target)
+      engine.setTime(loop.wallClock())
+      this.#reassign(move.source, move.target)
       this.#giving = move.target === 0 ? move.source : null
     }
     this.wake()
@@ -89,13 +92,21 @@ export class PageMover {
     })
   }
 
+  /** As automove decided. */
+  #reassign(source: number, target: number): boolean {
+    const { engine } = this.#options
+    const ok = engine.pages.reassign(source, target) === 'ok'
+    engine.noteText(STREAMS.sysevents, movedLine(source, target, ok))
+    return ok
+  }
+
   #giveMore(): boolean {
     const { engine, loop } = this.#options
     const { pages } = engine
     if (this.#giving === null) return false
     const sample = samplesOf(engine.classes(), loop.wallClock())[this.#giving - 1]!
     const more = pages.automove.mode !== 0 && this.#automove.mayGiveMore(sample, pages.automove)
-    if (more) return pages.reassign(this.#giving, 0) === 'ok'
+    if (more) return this.#reassign(this.#giving, 0)
     this.#giving = null
     return false
   }

@@ -38,7 +38,7 @@ function automove(word: string, value: string | undefined, pages: PagesApi): str
     return 'OK'
   }
   if (word === 'window') {
-    if (value === undefined || !UINT32.test(value)) return 'ERROR'
+    if (value === undefined || !UINT32.test(value)) return BAD_LINE
     const window = Number(value)
     if (window < WINDOW_MIN || window > WINDOW_MAX) return 'CLIENT_ERROR automove window too low or too high'
     pages.setAutomove({ window })

@@ -6,8 +6,8 @@
  *                                                    \-> no room: skipped, and told once there is room again
  */
 import type { EngineApi } from '../engine/contract.js'
-import type { LogReader } from '../engine/log-reader.js'
-import { logLine, skippedLine } from './log-lines.js'
+import type { LogEntry, LogReader } from '../engine/log-reader.js'
+import { logLine, logWords, skippedLine } from './log-lines.js'
 
 /** memcached's limit (PROTOCOL D2). */
 export const WATCHERS_MAX = 20
@@ -30,6 +30,12 @@ interface Watcher {
   bytes: number
 }
 
+/** The process's own log. */
+interface Listener {
+  readonly streams: number
+  take(words: string): boolean
+}
+
 export interface WatchersOptions {
   /** The control thread's own. */
   engine: EngineApi
@@ -41,6 +47,7 @@ export interface WatchersOptions {
 export class Watchers {
   readonly #options: WatchersOptions
   readonly #watchers = new Map<number, Watcher>()
+  #listener: Listener | null = null
   #lastId = 0
   #timer: NodeJS.Timeout | null = null
   #pauseMs = PAUSE_MIN_MS
@@ -65,11 +72,21 @@ export class Watchers {
 
   remove(id: number): void {
     if (!this.#watchers.delete(id)) return
-    const { engine } = this.#options
-    engine.count('log_watchers', -1)
-    let wanted = 0
+    this.#options.engine.count('log_watchers', -1)
+    this.#dropStreams()
+  }
+
+  #dropStreams(): void {
+    let wanted = this.#listener?.streams ?? 0
     for (const { streams } of this.#watchers.values()) wanted |= streams
-    engine.dropStreams(STREAM_BITS & ~wanted)
+    this.#options.engine.dropStreams(STREAM_BITS & ~wanted)
+  }
+
+  /** One more who hears, without a place among the watchers, until `take` answers false. */
+  overhear(streams: number, take: (words: string) => boolean): void {
+    this.#listener = { streams, take }
+    this.#options.engine.wantStreams(streams)
+    this.#schedule()
   }
 
   /** The socket of a watcher took so many bytes. */
@@ -81,11 +98,13 @@ export class Watchers {
   stop(): void {
     if (this.#timer) clearTimeout(this.#timer)
     this.#timer = null
+    if (this.#listener) this.#readAll()
     this.#watchers.clear()
+    this.#listener = null
   }
 
   #schedule(): void {
-    if (this.#timer || this.#watchers.size === 0) return
+    if (this.#timer || (this.#watchers.size === 0 && !this.#listener)) return
     this.#timer = setTimeout(() => {
       this.#timer = null
       const count = this.#readAll()
@@ -97,6 +116,7 @@ export class Watchers {
   #readAll(): number {
     const { engine, reader } = this.#options
     const count = reader.read(entry => {
+      this.#tell(entry)
       let line: string | null = null
       for (const watcher of this.#watchers.values()) {
         if ((watcher.streams & entry.stream) === 0 || entry.number <= watcher.after) continue
@@ -108,6 +128,13 @@ export class Watchers {
     engine.count('log_worker_dropped', reader.dropped())
     for (const watcher of this.#watchers.values()) this.#flush(watcher)
     return count
+  }
+
+  #tell(entry: LogEntry): void {
+    if (!this.#listener || (this.#listener.streams & entry.stream) === 0) return
+    if (this.#listener.take(logWords(entry))) return
+    this.#listener = null
+    this.#dropStreams()
   }
 
   #give(watcher: Watcher, line: string): void {

@@ -45,7 +45,7 @@ for (const loop of ['net', 'epoll']) {
         'ts gid type=item_get key=a status=not_found clsid=0 cfd size=0\n',
         'ts gid type=item_store key=a status=stored cmd=set ttl=0 clsid=1 cfd size=1\n',
         'ts gid type=item_get key=a status=found clsid=1 cfd size=1\n',
-        'ts gid type=deleted key=a cmd=delete clsid=1 cfd size=1\n',
+        'ts gid type=deleted key=a cmd=delete clsid=1 size=1\n',
       ].join(''),
     )
     t.equal(await figure(user, 'log_watchers'), '1')

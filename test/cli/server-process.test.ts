@@ -65,6 +65,26 @@ t.test('-v says what happens, on stderr', async t => {
   }
 })
 
+t.test('-vvv also says what happens to keys, until verbosity says less', async t => {
+  const { child, ready, end } = await start(t, ...SERVER, '-vvv')
+  const tell = (text: string) => ask(t, { host: HOST, port: Number(ready.clientPort) }, text, 'MN\r\n')
+  await tell('set a 0 0 1\r\n1\r\nget none\r\ndelete a\r\nmn\r\n')
+  child.kill('SIGTERM')
+  const said = (await end).stderr
+  t.match(said, /"level":10,.*"msg":"type=item_store key=a status=stored cmd=set ttl=0 clsid=1 cfd=\d+ size=1"/)
+  t.match(said, 'type=item_get key=none status=not_found')
+  t.match(said, 'type=deleted key=a cmd=delete')
+
+  const quieter = await start(t, ...SERVER, '-vvv')
+  const to = { host: HOST, port: Number(quieter.ready.clientPort) }
+  t.match(await ask(t, to, 'stats settings\r\n', 'END\r\n'), /STAT verbosity 3\r\n/)
+  t.match(await ask(t, to, 'verbosity 3\r\nstats\r\n', 'END\r\n'), /^OK\r\n(.*\r\n)*STAT log_watchers 0\r\n/)
+  t.match(await ask(t, to, 'stats settings\r\n', 'END\r\n'), /STAT verbosity 2\r\n/, 'as memcached')
+  await ask(t, to, 'get none\r\n', 'END\r\n')
+  quieter.child.kill('SIGTERM')
+  t.notMatch((await quieter.end).stderr, 'item_get')
+})
+
 t.test('-P: a pid file as long as the process lives', async t => {
   const file = join(t.testdir(), 'pid')
   writeFileSync(file, `${process.pid}\n`)

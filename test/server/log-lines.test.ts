@@ -17,7 +17,7 @@ t.test('one line an entry', async t => {
       'type=item_store key=a%20b%25%FF status=too_large cmd=cas ttl=60 clsid=3 cfd=26 size=5',
     ],
     [{ type: 'eviction', status: 1, ttl: -1 }, 'type=eviction key=a%20b%25%FF fetch=yes ttl=-1 la=9 clsid=3 size=5'],
-    [{ type: 'deleted', command: 1 }, 'type=deleted key=a%20b%25%FF cmd=md clsid=3 cfd=26 size=5'],
+    [{ type: 'deleted', command: 1 }, 'type=deleted key=a%20b%25%FF cmd=md clsid=3 size=5'],
     [{ text: Buffer.from('type=conn_new') }, 'type=conn_new'],
   ]
   for (const [more, words] of lines) t.equal(logLine(entry(more)), `ts=1700000000.42 gid=7 ${words}\n`)

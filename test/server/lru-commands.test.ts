@@ -75,8 +75,8 @@ function battery(t: Test, place: Place): void {
       /^OK\r\nkey=[ab] exp=-1 la=\d+ cas=\d fetch=no cls=\d+ size=\d+ flags=\d\nkey=[ab] [^\r]*\nEND\r\n$/,
     )
     t.match(await ask(client, 'lru_crawler metadump hash\r\nmn\r\n', 'MN\r\n'), /^OK\r\n(key=.*\n){2}END\r\nMN\r\n$/)
-    t.equal(await ask(client, 'lru_crawler mgdump 1\r\n', 'EN\r\n'), 'mg a\r\nEN\r\n')
-    t.equal(await ask(client, 'lru_crawler mgdump 40,41\r\n', 'EN\r\n'), 'EN\r\n')
+    t.equal(await ask(client, 'lru_crawler mgdump 1\r\n', 'EN\r\n'), 'OK\r\nmg a\r\nEN\r\n')
+    t.equal(await ask(client, 'lru_crawler mgdump 40,41\r\n', 'EN\r\n'), 'OK\r\nEN\r\n')
     t.equal(await ask(client, 'stats sizes\r\n', 'END\r\n'), 'STAT 64 1\r\nSTAT 288 1\r\nEND\r\n')
     t.equal(
       await ask(client, 'mg nothing v\r\nlru_crawler metadump all\r\n', 'metadump\r\n'),
@@ -130,7 +130,7 @@ function battery(t: Test, place: Place): void {
     await place.until(() => node.engine.housekeeping.crawlerUse() === 'dump', 'the dump')
     gone.connection.destroy()
     await place.until(() => node.engine.housekeeping.crawlerUse() === 'idle', 'free')
-    t.equal(await ask(other, 'lru_crawler mgdump 50\r\n', 'EN\r\n'), 'EN\r\n')
+    t.equal(await ask(other, 'lru_crawler mgdump 50\r\n', 'EN\r\n'), 'OK\r\nEN\r\n')
   })
 }
 

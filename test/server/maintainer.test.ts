@@ -1,5 +1,6 @@
 /** What happens by itself: expired items go, the hash table grows, lists are crawled; little while there is nothing to do. */
 import t, { type Test } from 'tap'
+import { LogReader, STREAMS } from '../../lib/engine/log-reader.js'
 import { Maintainer } from '../../lib/server/maintainer.js'
 import { SimulatedWorld } from '../../lib/transport/simulated.js'
 import { Driver } from '../engine/driver.js'
@@ -66,6 +67,27 @@ t.test('lists are crawled by themselves: what is dead behind living tails goes t
   node.control.housekeeping.releaseCrawler()
   seconds(3600)
   t.equal(stat('lru_crawler_starts'), starts, 'none while somebody asks, long after')
+})
+
+t.test('watch sysevents: what the schedule had crawled, and nothing of what somebody asked for', async t => {
+  const { send, seconds, node, maintainer } = begin(t)
+  const reader = new LogReader(node.control.arena)
+  const lines = () => {
+    const texts: string[] = []
+    reader.read(({ text }) => texts.push(text.toString()))
+    return texts
+  }
+  node.control.wantStreams(STREAMS.sysevents)
+  send(sets(0, 300, 70))
+  seconds(3)
+  // HOT kept its fifth. All expire in the second minute; a hundredth of them and one more is what a crawl must be worth.
+  const told = (list: string, low: number, items: number) =>
+    `type=lru_crawler crawler=1 lru=${list} low_mark=${low} next_reclaims=${items} since_run=0 next_run=65 elapsed=0 examined=${items} reclaimed=0`
+  t.same(lines(), [told('hot', 1, 59), told('cold', 3, 241)])
+  node.control.housekeeping.claimCrawler('crawl', 0)
+  maintainer.crawl([0])
+  seconds(3)
+  t.same(lines(), [])
 })
 
 t.test('a crawl that was asked for, and one at a time', async t => {

@@ -1,6 +1,7 @@
 /** memcached's words for slabs and cache_memlimit, by a data plane; and the mover on the control thread's loop. */
 import t from 'tap'
 import type { Engine } from '../../lib/engine/engine.js'
+import { LogReader, STREAMS } from '../../lib/engine/log-reader.js'
 import { PageMover } from '../../lib/server/page-mover.js'
 import { set, simulatedPlace, value } from './harness.js'
 
@@ -33,6 +34,8 @@ t.test('words', async t => {
     ['slabs automove ratio', 'ERROR\r\n'],
     ['slabs automove ratio 0.5', 'OK\r\n'],
     ['slabs automove freeratio 0.02', 'OK\r\n'],
+    ['slabs automove window', bad],
+    ['slabs automove window x', bad],
     ['slabs automove window 2', 'CLIENT_ERROR automove window too low or too high\r\n'],
     ['slabs automove window 30', 'OK\r\n'],
     ['cache_memlimit', bad],
@@ -96,7 +99,13 @@ t.test('pages move and leave while clients go on', async t => {
   t.equal(stat(engine, 'slab_reassign_running'), 0)
   t.equal(stat(engine, 'limit_maxbytes'), 20 << 20)
   // Automove finds the free chunks of what is deleted.
+  const reader = new LogReader(control.arena)
+  control.wantStreams(STREAMS.sysevents)
   client.send(all.map(i => `delete k${i} noreply\r\n`).join(''))
   await place.until(() => stat(engine, 'slab_global_page_pool') > 10, 'pages for everybody')
+  const lines: string[] = []
+  reader.read(({ text }) => lines.push(text.toString()))
+  t.ok(lines.length > 10)
+  t.same(new Set(lines), new Set([`type=slab_move src=${id} dst=0 state=ok`]), 'watch sysevents')
   mover.stop()
 })
