@@ -6,10 +6,14 @@ export type Expected =
   | 'pass'
   /** Not run: what it is about is not there, on purpose. */
   | { left: string }
+  | Known
+
+export interface Known {
   /** Fails in just these assertions, by number. */
-  | { differs: Readonly<Record<number, string>> }
-  /** Passes where the text of the file is changed so: what memcached 1.6.40 and later answer (PROTOCOL D14), or what has a reason beside it. */
-  | { edited: readonly (readonly [RegExp, string])[] }
+  differs?: Readonly<Record<number, string>>
+  /** The text of the file is changed so: what memcached 1.6.40 and later answer (PROTOCOL D14), or what has a reason beside it. */
+  edited?: readonly (readonly [RegExp, string])[]
+}
 
 /** So many of them start so many servers, or wait so long, that they take more than 20 s on two processors: MEMCACHED_TESTS=all runs them. */
 export const SLOW: ReadonlySet<string> = new Set([
@@ -79,7 +83,11 @@ export const FILES: Readonly<Record<string, Expected>> = {
   'issue_42.t': pass,
   'issue_50.t': BINARY,
   'issue_61.t': { differs: { 7: '-R is a share here: six small commands are no reason to yield' } },
-  'issue_67.t': { differs: { 11: '-p 0 alone is any free port here, as there would be no way in otherwise' } },
+  'issue_67.t': {
+    differs: { 11: '-p 0 alone is any free port here, as there would be no way in otherwise' },
+    // Two seconds for a start are too few for Node on a busy machine.
+    edited: [[/1\.\.20\b/, '1..200']],
+  },
   'issue_68.t': pass,
   'issue_70.t': pass,
   'item_size_max.t': pass,
