@@ -14,6 +14,8 @@ import { CONTINUUM, has, temporaryFolder } from './processes.js'
 /** They mostly sleep. */
 const AT_ONCE = 3
 const FILE_LIMIT_MS = 180_000
+const LINE_MAX = 500
+const OUTPUT_MAX = 16_000_000
 /** Those that take long, too: `npm run test:memcached`. */
 const ALL = process.env.MEMCACHED_TESTS === 'all'
 const ONLY = process.env.MEMCACHED_TESTS_ONLY?.split(',')
@@ -60,8 +62,12 @@ function prove(folder: string, file: string): Promise<Outcome> {
     env: { ...process.env, LC_ALL: 'C', ...(file.startsWith('ssl_') ? { SSL_TEST: '1' } : {}) },
   })
   let output = ''
+  let begun = ''
+  // Of long lines the beginning: some are whole values.
   const hear = (bytes: Buffer) => {
-    output = (output + bytes.toString('latin1')).slice(-4_000_000)
+    const lines = (begun + bytes.toString('latin1')).split('\n')
+    begun = lines.pop()!.slice(0, LINE_MAX)
+    output = lines.reduce((sum, line) => `${sum}${line.slice(0, LINE_MAX)}\n`, output).slice(-OUTPUT_MAX)
   }
   child.stdout.on('data', hear)
   child.stderr.on('data', hear)
