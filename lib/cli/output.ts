@@ -53,6 +53,29 @@ export function bytesText(bytes: number): string {
 }
 
 /**
+ * Signals that come while a process still starts, as its first port is open before all of it is there. Left to themselves SIGUSR1 would
+ * open a debugger and SIGHUP end the process: both are kept until `ready`, which hands them on. SIGINT and SIGTERM end it at once.
+ */
+export function keepSignals(): { ready(): void } {
+  const kept = new Set<NodeJS.Signals>()
+  const keep = (signal: NodeJS.Signals) => void kept.add(signal)
+  const end = () => process.exit(0)
+  const handlers = [
+    ['SIGUSR1', keep] as const,
+    ['SIGHUP', keep] as const,
+    ['SIGINT', end] as const,
+    ['SIGTERM', end] as const,
+  ]
+  for (const [signal, handler] of handlers) process.on(signal, handler)
+  return {
+    ready: () => {
+      for (const [signal, handler] of handlers) process.off(signal, handler)
+      for (const signal of kept) process.kill(process.pid, signal)
+    },
+  }
+}
+
+/**
  * Ends the process when it is asked to, cleanly and once; also when the pipe to a parent that wanted that closes. `graceful`:
  * by memcached's word for a stop after which it goes on where it was.
  */

@@ -8,7 +8,7 @@ import { NODE_ID_PATTERN } from '../tier/validate.js'
 import { idSentence } from '../tier/wishes.js'
 import type { Address } from '../transport/loop.js'
 import { daemonReport, startDaemon } from './daemon.js'
-import { complain, createLog, onEnd, Sentence, say } from './output.js'
+import { complain, createLog, keepSignals, onEnd, Sentence, say } from './output.js'
 import { keepPidFile } from './pid-file.js'
 import { writePortFile } from './port-file.js'
 import { needsLoopback, readSecret } from './secret.js'
@@ -86,6 +86,7 @@ async function runServer(command: Command): Promise<void> {
     if (server.pidFile !== null) keepPidFile(server.pidFile, warn)
     if (user) become(user, ears.unix ? [ears.unix.path] : [])
   }
+  const signals = keepSignals()
   const node = await startNode({ server, tier, log, onListening }).catch((error: unknown) => {
     throw error instanceof Error && error.constructor !== TypeError ? new Sentence(error.message) : error
   })
@@ -105,6 +106,7 @@ async function runServer(command: Command): Promise<void> {
     : `continuum server: node ${tier ? `${tier.nodeId} ` : ''}ready on ${places.join(', ')} (loop ${loop}: ${why})`
   if (report) report(line)
   else say(line)
+  signals.ready()
 }
 
 /** The verbosity command changes what is said while the node runs. */

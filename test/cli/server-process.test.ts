@@ -2,6 +2,7 @@
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { continuum, freePort } from '../interop/processes.js'
 import { run, shortFolder, start } from './process.js'
 import { ask } from './raw-client.js'
 
@@ -51,6 +52,19 @@ t.test('signals that end it cleanly, and one that does not', async t => {
     t.equal(await ask(t, { host: HOST, port: Number(ready.clientPort) }, 'mn\r\n'), 'MN\r\n', 'SIGHUP ends nothing')
     child.kill(signal)
     t.same(await end.then(({ code, stderr }) => ({ code, stderr })), { code: 0, stderr: '' }, signal)
+  }
+})
+
+t.test('shutdown by the first who gets in, while the other threads still start', async t => {
+  for (const command of ['shutdown', 'shutdown graceful']) {
+    const port = await freePort()
+    const server = continuum('server', '-A', '-p', String(port), '-l', HOST, '-t', '4')
+    t.teardown(() => server.stop('SIGKILL'))
+    let answer = ''
+    while (answer === '') answer = await ask(t, { host: HOST, port }, 'version\r\n')
+    await ask(t, { host: HOST, port }, `${command}\r\n`)
+    t.equal(await server.ended, 0, command)
+    t.notMatch(server.output(), /[Dd]ebugger/)
   }
 })
 
