@@ -23,7 +23,7 @@ t.test('defaults are memcached’s', async t => {
       dumps: true,
       lru: { settings: LRU_DEFAULTS, hashPower: 16, hashExpands: true, tracksSizes: false },
       ...{ reqsPerEvent: 20, backlog: 1024, verbosity: 0, loop: 'auto', idleTimeoutSec: 0 },
-      ...{ daemon: false, pidFile: null, user: null, authFile: null, tls: null, withoutEffect: [] },
+      ...{ daemon: false, memoryFile: null, pidFile: null, user: null, authFile: null, tls: null, withoutEffect: [] },
       slabs: {
         chunkMax: null,
         automove: { reassign: true, mode: 1, window: 10, ratio: 0.8, freeRatio: 0.01 },
