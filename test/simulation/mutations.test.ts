@@ -85,7 +85,7 @@ const MUTATIONS: HandoffMutation[] = [
     rule: 'what is written while a node is away is logged before it is answered',
     seed: 89,
     absence: 'crashes',
-    edits: [handoff('handoff', 'this.#hints.note(home, key, generations.epoch, record, executed)', 'executed()')],
+    edits: [handoff('handoff', 'this.#hints.note(home, key, generations.epoch, record, executed)', 'executed(null)')],
   },
   {
     rule: 'what a home kept in its memory counts again when it is back',
@@ -109,7 +109,13 @@ const MUTATIONS: HandoffMutation[] = [
     rule: 'a logged write outlives no newer one: it is dropped before its arc is unguarded',
     seed: 123,
     absence: 'crashes',
-    edits: [handoff('handoff', 'if (useless.length === 0)', 'if (true)')],
+    edits: [handoff('handoff', 'if (useless.length === 0 && moving.length === 0)', 'if (true)')],
+  },
+  {
+    rule: 'a write that is logged for one absent node is logged for the next before the first log goes',
+    seed: 685,
+    absence: 'crashes',
+    edits: [handoff('handoff', 'keep.push({ key: Uint8Array.from(key), home })', 'void home')],
   },
 ]
 
