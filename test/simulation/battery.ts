@@ -1,11 +1,11 @@
 /** Many seeds of one kind of simulated tier, as one test. A failing seed prints the command that replays it. */
 import t from 'tap'
 import { MODES, type Mode, tierHistory } from './load.js'
+import { seedsOf } from './seeds.js'
 
-/** `SEEDS=100000` for a long night. */
 export function battery(mode: Mode, usual: number): void {
   t.setTimeout(0)
-  const seeds = Number(process.env.SEEDS ?? usual)
+  const seeds = seedsOf(usual)
   t.test(`${seeds} seeds, ${mode}`, { timeout: 1000 * Math.max(240, seeds) }, async t => {
     let requests = 0
     for (let seed = 1; seed <= seeds; seed++) {
