@@ -241,13 +241,12 @@ class Run {
     const id = this.#absent
     this.#say(`${id} is ${how === 'kill' ? 'killed' : 'stopped'}`)
     this.#timeline.enter('failing')
-    // All in one turn: what is written from now on was not written at this node.
-    const ended = how === 'kill' ? this.#tier.kill(id) : this.#tier.signal(id, 'SIGSTOP')
+    this.#faultAt = now()
+    await (how === 'kill' ? this.#tier.kill(id) : this.#tier.pause(id))
+    // What is written from now on was not written at this node; nobody else has acted for its keys yet.
     const ring = new Ring(this.#servers)
     const home = this.#indexOf(id)
     this.#checker.goesAway(index => ring.indexOf(this.#data.key(index)) === home)
-    this.#faultAt = now()
-    await ended
     await this.#tier.until(view => nodeOf(view, id)?.away !== undefined)
     this.#declaredAt = now()
     const declaredMs = this.#declaredAt - this.#faultAt
@@ -258,7 +257,7 @@ class Run {
     this.#timeline.enter('returning')
     const returnedAt = now()
     if (how === 'kill') await this.#tier.node(id, 1)
-    else this.#tier.signal(id, 'SIGCONT')
+    else this.#tier.resume(id)
     await coordinator
     await this.#tier.until(view => isBack(view, id))
     const backMs = now() - returnedAt
