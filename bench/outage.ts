@@ -100,8 +100,11 @@ const DIRECT_LIMIT_MS = 1000
 const LIMIT_MS = 20_000
 /** What looking at the tier five times a second, and a busy machine, may add to the detection time. */
 const GRACE_MS = 1000
-/** How long a node may take to hear of a document that is there: a request may meet one that has not. */
-const NEWS_MS = 500
+/**
+ * For so long after the declaration errors of the time before are still seen: by requests that meet a node that has not heard, and by
+ * npm's client, which lets all that is under way fail with a request that waited from the fault on until its limit.
+ */
+const NEWS_MS = 1000
 const MIGRATION_SEC = 10
 const now = (): number => performance.now()
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, Math.max(0, ms)))
