@@ -137,6 +137,7 @@ export class Checker {
     const version = this.#data.versionOf(index, text, Math.max(1, floor), issued)
     if (version === null) return { verdict: this.#judgeOld(index, floor, text, where), wasThere }
     this.#seen[index] = Math.max(this.#seen[index]!, version)
+    this.#unknown.get(index)?.delete(version) // it has happened
     return { verdict: 'right', wasThere }
   }
 

@@ -180,7 +180,8 @@ export class Load<P extends string = Phase> {
 
   #where(view: string): string {
     const { timeline } = this.#options
-    return `${view}, ${timeline.phase} +${Math.round(timeline.phaseMs)} ms`
+    const at = new Date().toISOString().slice(11, 23)
+    return `${view}, ${timeline.phase} +${Math.round(timeline.phaseMs)} ms (${at})`
   }
 
   #anyKey(): number {

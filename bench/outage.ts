@@ -100,8 +100,11 @@ const DIRECT_LIMIT_MS = 1000
 const LIMIT_MS = 20_000
 /** What looking at the tier five times a second, and a busy machine, may add to the detection time. */
 const GRACE_MS = 1000
-/** How long a node may take to hear of a document that is there: a request may meet one that has not. */
-const NEWS_MS = 500
+/**
+ * For so long after the declaration errors of the time before are still seen: by requests that meet a node that has not heard, and by
+ * npm's client, which lets all that is under way fail with a request that waited from the fault on until its limit.
+ */
+const NEWS_MS = 1000
 const MIGRATION_SEC = 10
 const now = (): number => performance.now()
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, Math.max(0, ms)))
@@ -241,13 +244,12 @@ class Run {
     const id = this.#absent
     this.#say(`${id} is ${how === 'kill' ? 'killed' : 'stopped'}`)
     this.#timeline.enter('failing')
-    // All in one turn: what is written from now on was not written at this node.
-    const ended = how === 'kill' ? this.#tier.kill(id) : this.#tier.signal(id, 'SIGSTOP')
+    this.#faultAt = now()
+    await (how === 'kill' ? this.#tier.kill(id) : this.#tier.pause(id))
+    // What is written from now on was not written at this node; nobody else has acted for its keys yet.
     const ring = new Ring(this.#servers)
     const home = this.#indexOf(id)
     this.#checker.goesAway(index => ring.indexOf(this.#data.key(index)) === home)
-    this.#faultAt = now()
-    await ended
     await this.#tier.until(view => nodeOf(view, id)?.away !== undefined)
     this.#declaredAt = now()
     const declaredMs = this.#declaredAt - this.#faultAt
@@ -258,7 +260,7 @@ class Run {
     this.#timeline.enter('returning')
     const returnedAt = now()
     if (how === 'kill') await this.#tier.node(id, 1)
-    else this.#tier.signal(id, 'SIGCONT')
+    else this.#tier.resume(id)
     await coordinator
     await this.#tier.until(view => isBack(view, id))
     const backMs = now() - returnedAt

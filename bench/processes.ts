@@ -1,6 +1,6 @@
 /** Child processes of an experiment: each tells its ports in a JSON line or opens a port; each is ended by its own id, on every way out. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 
@@ -76,8 +76,14 @@ export class Process {
     return this.#child.pid ?? 0
   }
 
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#child.kill(signal)
+  /** Resolves when all its threads stand still, which on a busy machine they do some time after the signal. */
+  async pause(): Promise<void> {
+    this.#child.kill('SIGSTOP')
+    while (process.platform === 'linux' && !isStopped(this.pid)) await new Promise(resolve => setTimeout(resolve, 1))
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT')
   }
 
   /** Nothing is said and nothing finished. */
@@ -125,6 +131,11 @@ export class Process {
     }
     this.#awaited = false
   }
+}
+
+function isStopped(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`)
+  return threads.every(thread => /\) T /.test(readFileSync(`/proc/${pid}/task/${thread}/stat`, 'latin1')))
 }
 
 function answers(port: number): Promise<boolean> {

@@ -65,11 +65,16 @@ export class BenchTier {
     return { host: HOST, port }
   }
 
-  signal(id: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
-    this.#processes.get(id)?.signal(signal)
+  /** It stands still when this resolves. */
+  async pause(id: string): Promise<void> {
+    await this.#processes.get(id)?.pause()
   }
 
-  /** The signal is on its way when this returns; the promise waits for the end. */
+  resume(id: string): void {
+    this.#processes.get(id)?.resume()
+  }
+
+  /** It has ended when this resolves. */
   async kill(id: string): Promise<void> {
     await this.#processes.get(id)?.kill()
   }
@@ -92,7 +97,7 @@ export class BenchTier {
   async stop(): Promise<void> {
     this.#store?.close()
     // What is stopped does not hear that it should end.
-    for (const one of this.#processes.values()) one.signal('SIGCONT')
+    for (const one of this.#processes.values()) one.resume()
     await Promise.all([...this.#processes.values()].map(one => one.stop()))
     rmSync(this.#folder, { recursive: true, force: true })
   }

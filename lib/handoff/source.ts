@@ -32,6 +32,8 @@ interface Walk {
   logged: Uint8Array[]
   /** Goes through them; null: the store has not been walked. */
   rest: Iterator<Uint8Array> | null
+  /** Keys that `rest` gave are being called deleted in the log. */
+  burying: boolean
 }
 
 interface TakerState {
@@ -184,13 +186,16 @@ export class Source {
 
   /** Takes the key out of the store, once the log, if it has the key, calls it deleted. Not at all if it is not wanted any more. */
   #give(key: Uint8Array, before: number, wanted: () => boolean, done: (record: Uint8Array | null) => void): void {
-    const take = () => {
+    this.#bury(key, before, () => {
       if (wanted()) done(this.#store.handOver(key, before))
-    }
+    })
+  }
+
+  #bury(key: Uint8Array, before: number, done: () => void): void {
     const logged = this.#hints.find(key)
     const record = logged >= 0 && logged < before ? this.#store.peek(key) : null
-    if (record) this.#hints.bury(key, this.#store.tombstoneOf(record), take)
-    else take()
+    if (record) this.#hints.bury(key, this.#store.tombstoneOf(record), done)
+    else done()
   }
 
   #onPull(taker: number, state: TakerState, message: Extract<Message, { type: 'pull' }>): void {
@@ -200,10 +205,10 @@ export class Source {
     const session = state.session
     let walk = state.walks.get(generation)
     if (!walk) {
-      walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null }
+      walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null, burying: false }
       state.walks.set(generation, walk)
     }
-    const wait = this.#taker.unsettledBefore(generation)
+    const wait = this.#taker.unsettledBefore(generation) || walk.burying
     const answer = (records: Uint8Array[]) => {
       const seq = records.length > 0 ? state.stream.push(generation, records) : 0
       const share = walk.cursor / Math.max(1, this.#store.buckets())
@@ -302,16 +307,27 @@ export class Source {
       if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) continue
       if (this.#counts(next.value, before, arc)) keys.push(Uint8Array.from(next.value))
     }
-    const records: Uint8Array[] = []
+    if (keys.length === 0) {
+      answer([])
+      return
+    }
+    const ready: Uint8Array[] = []
     let open = keys.length
     const oneLess = () => {
-      if (--open === 0) answer(records)
+      if (--open > 0) return
+      walk.burying = false
+      if (!wanted()) {
+        walk.rest = chained(ready, walk.rest!) // they are asked for again on the next link
+        return
+      }
+      // All at once: a take that came while the log was written must meet each key here, or behind this batch on the link.
+      answer(ready.map(key => this.#store.handOver(key, generation)).filter(record => record !== null))
     }
-    if (open === 0) answer(records)
+    walk.burying = true
     for (const key of keys) {
       const give = () => {
-        this.#give(key, generation, wanted, record => {
-          if (record) records.push(record)
+        this.#bury(key, generation, () => {
+          ready.push(key)
           oneLess()
         })
       }
@@ -320,4 +336,9 @@ export class Source {
       else if (acquired === 'blind') oneLess()
     }
   }
+}
+
+function* chained(first: readonly Uint8Array[], rest: Iterator<Uint8Array>): Generator<Uint8Array> {
+  yield* first
+  for (let next = rest.next(); !next.done; next = rest.next()) yield next.value
 }

@@ -97,6 +97,8 @@ const DATAGRAMS_MAX = 1024
 const NOBODY: ConnectionHandler = { onReadable() {}, onWritable() {}, onClose() {} }
 /** A generation that was heard of and has not come is asked for again after this, ms. */
 const HEARD_AGAIN_MS = 1000
+/** Of 1 ms each: clients that come back at once must not keep a node from returning. */
+const DROP_LOOKS_MAX = 1000
 
 /** What the plane asks of a client's connection, whoever handles it. */
 interface Client {
@@ -133,6 +135,9 @@ export class DataPlane {
   #ring: TierConfig | null = null
   #self = -1
   #clientPort = 0
+  /** Connections are closed at once, and so many have been: see #drop. */
+  #dropping = false
+  #refused = 0
   #heard = 0
   #heardAt = 0
   #credentials: Credentials | null
@@ -470,14 +475,27 @@ export class DataPlane {
     this.#port.post({ type: 'here', gathering, conns: [] })
   }
 
-  /** Everything of the session before goes; the fence is closed until all planes have said so. */
+  /**
+   * Everything of the session before goes; the fence is closed until all planes have said so. Also what is connected and not
+   * accepted yet: a process that stood still has a queue of connections whose clients gave up long ago, with their requests in
+   * them. It is over when a turn of the loop has brought none.
+   */
   #drop(since: number | null): void {
     const before = [...this.#clients]
     for (const client of before) client.kick()
     this.#peers.cut(since)
+    this.#dropping = true
+    let looks = 0
+    let refused = -1
     const look = () => {
-      if (before.some(client => this.#clients.has(client))) this.loop.setTimer(1, look)
-      else this.#port.post({ type: 'dropped' })
+      const isQuiet = refused === this.#refused || looks++ >= DROP_LOOKS_MAX
+      refused = this.#refused
+      if (!isQuiet || before.some(client => this.#clients.has(client))) {
+        this.loop.setTimer(1, look)
+        return
+      }
+      this.#dropping = false
+      this.#port.post({ type: 'dropped' })
     }
     look()
   }
@@ -496,6 +514,12 @@ export class DataPlane {
   #accept(connection: Connection): ConnectionHandler {
     const { maxConnections = 1024 } = this.#options
     this.engine.count('total_connections', 1)
+    if (this.#dropping) {
+      this.#refused++
+      this.engine.count('rejected_connections', 1)
+      connection.close()
+      return { onReadable() {}, onWritable() {}, onClose() {} }
+    }
     // The place is taken first: another thread may be accepting at the same moment.
     if (this.#stopping || Atomics.add(this.#connections, 0, 1) >= maxConnections) {
       if (!this.#stopping) Atomics.sub(this.#connections, 0, 1)
