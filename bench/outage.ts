@@ -104,7 +104,7 @@ const GRACE_MS = 1000
  * For so long after the declaration errors of the time before are still seen: by requests that meet a node that has not heard, and by
  * npm's client, which lets all that is under way fail with a request that waited from the fault on until its limit.
  */
-const NEWS_MS = 1000
+const NEWS_MS = 500
 const MIGRATION_SEC = 10
 const now = (): number => performance.now()
 const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, Math.max(0, ms)))

@@ -378,7 +378,10 @@ export class DataPlane {
 
   /** A request that had not been sent yet when the route changed. */
   #again(request: Request): void {
-    if (!request.dropped) this.execute(request)
+    if (request.dropped) return
+    // It waited for a node that is not asked any more; whoever is asked now has the whole time.
+    delete request.until
+    this.execute(request)
   }
 
   // --- slow commands
