@@ -196,6 +196,29 @@ const NPM_OPTIONS = {
   maxValue: 2 << 20,
 }
 
+let hasLetGo = false
+
+/** For a server that failed twice in a moment npm's client sets a timer of five hours, which must not keep the process. */
+async function letGoOfTimers(): Promise<void> {
+  if (hasLetGo) return
+  hasLetGo = true
+  const path = 'memcached/lib/connection.js'
+  const { IssueLog } = (
+    (await import(path)) as { default: { IssueLog: { prototype: { log(text: string): unknown } } } }
+  ).default
+  const { log } = IssueLog.prototype
+  IssueLog.prototype.log = function unreferenced(text) {
+    const { setTimeout } = globalThis
+    const gentle = (...args: Parameters<typeof setTimeout>) => setTimeout(...args).unref()
+    globalThis.setTimeout = Object.assign(gentle, setTimeout)
+    try {
+      return log.call(this, text)
+    } finally {
+      globalThis.setTimeout = setTimeout
+    }
+  }
+}
+
 export class NpmClient implements Client {
   readonly #npm: NpmMemcached
   #issues = 0
@@ -215,6 +238,7 @@ export class NpmClient implements Client {
     const { default: Memcached } = await import('memcached').catch(() => {
       throw new Error("this needs npm's memcached client: npm install memcached")
     })
+    await letGoOfTimers()
     const names = servers.map(({ host, port }) => `${host}:${port}`)
     return new NpmClient(new Memcached(names, NPM_OPTIONS) as unknown as NpmMemcached)
   }

@@ -1,4 +1,4 @@
-/** Nodes of a tier that go away and come back: real processes, paused or killed, under a client that goes on asking. */
+/** A node of a tier is killed and comes back; what operators see meanwhile. Paused ones and load: test/bench/outage.test.ts. */
 import t, { type Test } from 'tap'
 import type { TierView } from '../../lib/cli/tier-view.js'
 import { TextClient, TierProcesses } from './tier-processes.js'
@@ -44,38 +44,34 @@ class Told {
   }
 }
 
-for (const how of ['paused', 'killed'] as const) {
-  t.test(`a node is ${how} and comes back: what was written meanwhile is there`, { timeout: 180_000 }, async t => {
-    const tier = await fencedTier(t)
-    const clients = new Map(IDS.map(id => [id, new TextClient(tier.ports.get(id)!)]))
-    t.teardown(() => {
-      for (const client of clients.values()) client.close()
-    })
-    const a = clients.get('a')!
-    const told = new Told()
-    const part = (n: number) => told.keys.filter((_, i) => i % 4 === n)
-    await told.set(t, a, told.keys, 'before')
-    if (how === 'paused') tier.signal('b', 'SIGSTOP')
-    else await tier.kill('b')
-    await tier.until(view => nodeOf(view, 'b').away !== undefined)
-    await told.set(t, a, part(0), 'meanwhile')
-    await told.delete(t, a, part(1))
-    const untouched = new Set([...part(2), ...part(3)])
-    t.same(await told.wrong(clients.get('c')!, key => untouched.has(key)), [], 'while it is away')
-    await told.set(t, a, part(2), 'later')
-    await tier.until(view => (nodeOf(view, 'b').hints ?? []).some(({ keys }) => keys > 0))
-    t.match(await tier.askOnce('a', 'stats handoff\r\n'), /STAT away b\r\n(.*\r\n)*STAT hints:b:state logging\r\n/)
-    if (how === 'paused') tier.signal('b', 'SIGCONT')
-    else await tier.node('b')
-    await tier.until(view => nodeOf(view, 'b').away === undefined)
-    const lost = (key: string) => how === 'killed' && part(3).includes(key)
-    t.same(await told.wrong(a, lost), [], 'while it takes back')
-    await tier.until(isWhole)
-    const back = new TextClient(tier.ports.get('b')!)
-    t.teardown(() => back.close())
-    for (const client of [a, back, clients.get('c')!]) t.same(await told.wrong(client, lost), [], 'when it is back')
-    const view = await tier.until(isWhole)
-    await tier.until(now => now.nodes.every(node => node.hints === undefined))
-    t.equal(view.changes.filter(({ state }) => state !== 'done').length, 0, 'the outage is over')
+t.test('a node is killed and comes back: what was written meanwhile is there', { timeout: 180_000 }, async t => {
+  const tier = await fencedTier(t)
+  const clients = new Map(IDS.map(id => [id, new TextClient(tier.ports.get(id)!)]))
+  t.teardown(() => {
+    for (const client of clients.values()) client.close()
   })
-}
+  const a = clients.get('a')!
+  const told = new Told()
+  const part = (n: number) => told.keys.filter((_, i) => i % 4 === n)
+  await told.set(t, a, told.keys, 'before')
+  await tier.kill('b')
+  await tier.until(view => nodeOf(view, 'b').away !== undefined)
+  await told.set(t, a, part(0), 'meanwhile')
+  await told.delete(t, a, part(1))
+  const untouched = new Set([...part(2), ...part(3)])
+  t.same(await told.wrong(clients.get('c')!, key => untouched.has(key)), [], 'while it is away')
+  await told.set(t, a, part(2), 'later')
+  await tier.until(view => (nodeOf(view, 'b').hints ?? []).some(({ keys }) => keys > 0))
+  t.match(await tier.askOnce('a', 'stats handoff\r\n'), /STAT away b\r\n(.*\r\n)*STAT hints:b:state logging\r\n/)
+  await tier.node('b')
+  await tier.until(view => nodeOf(view, 'b').away === undefined)
+  const lost = (key: string) => part(3).includes(key)
+  t.same(await told.wrong(a, lost), [], 'while it takes back')
+  await tier.until(isWhole)
+  const back = new TextClient(tier.ports.get('b')!)
+  t.teardown(() => back.close())
+  for (const client of [a, back, clients.get('c')!]) t.same(await told.wrong(client, lost), [], 'when it is back')
+  const view = await tier.until(isWhole)
+  await tier.until(now => now.nodes.every(node => node.hints === undefined))
+  t.equal(view.changes.filter(({ state }) => state !== 'done').length, 0, 'the outage is over')
+})
