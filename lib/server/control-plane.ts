@@ -267,6 +267,7 @@ export class ControlPlane {
   }
 
   #answer(own: number, message: (ticket: number) => Parameters<ControlPort['post']>[0]): void {
+    this.#replies.delete(own) // also of a request that was executed, and refused as its log failed
     const asked = this.#tickets.get(own)
     if (!asked) return
     this.#tickets.delete(own)
@@ -296,7 +297,6 @@ export class ControlPlane {
 
   #executed(own: number): void {
     const reply = this.#replies.get(own) ?? Buffer.alloc(0)
-    this.#replies.delete(own)
     this.#answer(own, ticket => ({ type: 'executed', ticket, reply }))
   }
 
@@ -624,11 +624,8 @@ export class ControlPlane {
 
   #reportProgress(): void {
     const nodes = this.#topology?.nodes ?? []
-    const named = this.handoff.progress().map(transfer => ({
-      ...transfer,
-      sourceId: nodes.find(node => node.number === transfer.source)?.id ?? String(transfer.source),
-    }))
     const idOf = (number: number) => nodes.find(node => node.number === number)?.id ?? String(number)
+    const named = this.handoff.progress().map(transfer => ({ ...transfer, sourceId: idOf(transfer.source) }))
     const hints = this.#options.hints?.stats.map(({ home, ...rest }) => ({ ...rest, home: idOf(home) })) ?? []
     this.#options.onProgress(this.handoff.epoch, named, hints)
   }
