@@ -430,7 +430,7 @@ export class Taker {
     const bytes = this.#receive(source, message.seq, message.generation, message.records)
     if (state.pull?.id !== message.id) return
     state.pull = null
-    state.throttle.observe(this.#now, bytes, Math.max(this.#lagMs, message.lagMs))
+    state.throttle.observe(this.#now, bytes, message.records.length, Math.max(this.#lagMs, message.lagMs))
     const transfer = this.#transfers.get(transferId(message.generation, source))
     if (!transfer) return
     transfer.fraction = message.state === 'done' ? 1 : message.fraction

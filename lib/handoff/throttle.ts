@@ -1,9 +1,11 @@
 /**
  * The speed of one migration: AIMD, as TCP does it. The rate rises by a fixed step while both ends keep up and halves as
- * soon as one of them is late. Pure: time and observations in, a rate out.
+ * soon as one of them is late. A key costs more than its bytes: both ends look it up, bury or place it, whatever its size;
+ * so small values do not come at tens of thousands a second where large ones come by the hundred. Pure: time and
+ * observations in, a rate out.
  */
 export interface ThrottleLimits {
-  /** Bytes per second. Lower is gentler to requests, higher ends sooner. */
+  /** Bytes per second, each key counted with KEY_COST_BYTES more. Lower is gentler to requests, higher ends sooner. */
   startPerSec: number
   minPerSec: number
   maxPerSec: number
@@ -14,9 +16,12 @@ export interface ThrottleLimits {
 }
 
 const MIB = 1 << 20
+/** Work of a key at both ends, as bytes that take as long. */
+export const KEY_COST_BYTES = 512
+
 export const DEFAULT_LIMITS: ThrottleLimits = {
-  startPerSec: MIB,
-  minPerSec: MIB,
+  startPerSec: MIB / 4,
+  minPerSec: MIB / 4,
   maxPerSec: 512 * MIB,
   increasePerSec: MIB,
   lateMs: 5,
@@ -60,10 +65,11 @@ export class Throttle {
     return Math.min(256 * 1024, Math.max(16 * 1024, Math.round(this.#ratePerSec / 50)))
   }
 
-  /** A batch of `bytes` came; `lagMs` is how late the later of the two loops ran. */
-  observe(now: number, bytes: number, lagMs: number): void {
+  /** A batch of `keys` with `bytes` in all came; `lagMs` is how late the later of the two loops ran. */
+  observe(now: number, bytes: number, keys: number, lagMs: number): void {
     const { minPerSec, maxPerSec, increasePerSec, lateMs } = this.#limits
-    this.#freeAt = Math.max(this.#freeAt, now) + (bytes / this.#ratePerSec) * 1000
+    const cost = bytes + keys * KEY_COST_BYTES
+    this.#freeAt = Math.max(this.#freeAt, now) + (cost / this.#ratePerSec) * 1000
     const elapsed = now - this.#judgedAt
     if (lagMs > lateMs) {
       if (elapsed < lateMs) return // one halving per sign of load, not one per batch in flight
