@@ -87,6 +87,11 @@ const HOST_COUNTERS = [
   ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers', 'guarded_requests'],
 ]
 
+/** A name's place in the area: looked up for every read and write of a connection. */
+const HOST_COUNTER_AT: Readonly<Record<string, number>> = Object.fromEntries(
+  HOST_COUNTERS.map((name, index) => [name, index]),
+)
+
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
 const CLASS_COUNTERS = [
   ...[
@@ -723,8 +728,8 @@ export class Engine implements EngineApi {
   }
 
   count(name: string, by: number): void {
-    const index = HOST_COUNTERS.indexOf(name)
-    if (index < 0) throw new Error(`no counter is called "${name}"`)
+    const index = HOST_COUNTER_AT[name]
+    if (index === undefined) throw new Error(`no counter is called "${name}"`)
     this.#hostCounters[index]! += by
   }
 }

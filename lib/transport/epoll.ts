@@ -71,7 +71,8 @@ export class EpollLoop implements Loop {
   readonly #events = new DataView(new ArrayBuffer(EVENTS_MAX * EVENT_BYTES))
   readonly #eventsAt: number
   readonly #epoll: number
-  readonly #watched = new Map<number, Watched>()
+  /** By descriptor: the kernel gives the smallest free number, so there are few holes. */
+  readonly #watched: (Watched | null)[] = []
   readonly #timers = new TimerHeap()
   #soon: (() => void)[] = []
   #retired: number[] = []
@@ -175,9 +176,7 @@ export class EpollLoop implements Loop {
     try {
       while (this.#running) this.#turn()
     } finally {
-      for (const watched of [...this.#watched.values()]) {
-        watched.close()
-      }
+      for (const watched of [...this.#watched]) watched?.close()
       for (let round = 0; round < LAST_ROUNDS_MAX && this.#soon.length > 0; round++) this.#runSoon()
       this.#closeRetired()
       this.libc.close(this.#epoll)
@@ -195,13 +194,14 @@ export class EpollLoop implements Loop {
    * those of a new socket that got its number.
    */
   retire(fd: number): void {
-    this.#watched.delete(fd)
+    this.#watched[fd] = null
     this.#control(EPOLL_CTL_DEL, fd, 0)
     this.#retired.push(fd)
   }
 
   watch(watched: Watched, events: number): void {
-    this.#watched.set(watched.fd, watched)
+    while (this.#watched.length <= watched.fd) this.#watched.push(null)
+    this.#watched[watched.fd] = watched
     this.#control(EPOLL_CTL_ADD, watched.fd, events)
   }
 
@@ -249,7 +249,7 @@ export class EpollLoop implements Loop {
     for (let i = 0; i < count; i++) {
       const events = this.#events.getUint32(i * EVENT_BYTES, true)
       const fd = this.#events.getInt32(i * EVENT_BYTES + EVENT_DATA_AT, true)
-      this.#watched.get(fd)?.onEvents(events)
+      this.#watched[fd]?.onEvents(events)
     }
     for (let task = this.#timers.takeDue(this.#now); task; task = this.#timers.takeDue(this.#now)) task()
     if (this.#soon.length > 0) this.#runSoon()
