@@ -19,8 +19,11 @@ export interface MaintainerOptions {
 
 const SLEEP_MIN_MS = 1
 const SLEEP_MAX_MS = 1000
-/** While items are stored, the hash table is looked at so often. */
+/** While items are stored or move between lists, the hash table and those lists are looked at so often. */
 const SLEEP_MAX_BUSY_MS = 20
+/** Items that a visit of a class dealt with: from here on it comes sooner the next time; and below which, later. */
+const MOVES_MANY = 200
+const MOVES_FEW = 20
 const CRAWLS_PER_SLICE = 1000
 /** No crawl begins by itself for so long after somebody asked in vain, seconds. */
 const COURTESY_SEC = 60
@@ -92,8 +95,7 @@ export class Maintainer {
   #wake(): void {
     const { loop, engine } = this.#options
     engine.setTime(loop.wallClock())
-    const waits = [SLEEP_MAX_MS, this.#grow(), this.#juggle(), this.#goOnCrawling()]
-    this.#sleep(Math.max(0, Math.min(...waits)))
+    this.#sleep(Math.max(0, Math.min(SLEEP_MAX_MS, this.#grow(), this.#juggle(), this.#goOnCrawling())))
   }
 
   /** Each of these answers how long it can wait, in ms. */
@@ -114,7 +116,8 @@ export class Maintainer {
     engine.count('lru_maintainer_juggles', 1)
     const now = loop.now()
     let wait = SLEEP_MAX_MS
-    for (const [index, visits] of this.#visits.entries()) {
+    for (let index = 0; index < this.#visits.length; index++) {
+      const visits = this.#visits[index]!
       if (visits.dueMs <= now) {
         visits.pauseMs = nextPause(visits.pauseMs, housekeeping.juggle(index))
         visits.dueMs = now + visits.pauseMs
@@ -197,8 +200,13 @@ export class Maintainer {
   }
 }
 
-/** As memcached's: an eighth longer after a visit in vain, half as long after one that found work. */
+/**
+ * As memcached's, an eighth longer or half as long; but how much a visit found decides: one that found little may come less often
+ * than one that could hardly keep up, so that a thread does not wake a thousand times a second for a handful of items each.
+ */
 function nextPause(pauseMs: number, moves: number): number {
-  if (moves > 0) return pauseMs / 2 < SLEEP_MIN_MS ? 0 : pauseMs / 2
-  return Math.min(SLEEP_MAX_MS, pauseMs === 0 ? SLEEP_MIN_MS : pauseMs * 1.125)
+  if (moves >= MOVES_MANY) return pauseMs / 2 < SLEEP_MIN_MS ? 0 : pauseMs / 2
+  const most = moves > 0 ? SLEEP_MAX_BUSY_MS : SLEEP_MAX_MS
+  if (moves >= MOVES_FEW) return Math.min(most, pauseMs)
+  return Math.min(most, pauseMs === 0 ? SLEEP_MIN_MS : pauseMs * 1.125)
 }
