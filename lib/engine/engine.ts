@@ -88,9 +88,7 @@ const HOST_COUNTERS = [
 ]
 
 /** A name's place in the area: looked up for every read and write of a connection. */
-const HOST_COUNTER_AT: Readonly<Record<string, number>> = Object.fromEntries(
-  HOST_COUNTERS.map((name, index) => [name, index]),
-)
+const HOST_COUNTER_AT: ReadonlyMap<string, number> = new Map(HOST_COUNTERS.map((name, index) => [name, index]))
 
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
 const CLASS_COUNTERS = [
@@ -728,7 +726,7 @@ export class Engine implements EngineApi {
   }
 
   count(name: string, by: number): void {
-    const index = HOST_COUNTER_AT[name]
+    const index = HOST_COUNTER_AT.get(name)
     if (index === undefined) throw new Error(`no counter is called "${name}"`)
     this.#hostCounters[index]! += by
   }
