@@ -63,8 +63,18 @@ const GUARDED = 2
 /** Rings by what they are made of: the same generation comes again with every revision of the document. */
 const rings = new Map<string, Ring>()
 const RINGS_KEPT_MAX = 64
+/** The same, without a look at what they are made of: most pictures share their generations with the one before. */
+const ringsOfSpecs = new WeakMap<GenerationSpec, { rule: RingRule; ring: Ring }>()
 
 function ringOf(spec: GenerationSpec, rule: RingRule): Ring {
+  const kept = ringsOfSpecs.get(spec)
+  if (kept?.rule === rule) return kept.ring
+  const ring = ringLike(spec, rule)
+  ringsOfSpecs.set(spec, { rule, ring })
+  return ring
+}
+
+function ringLike(spec: GenerationSpec, rule: RingRule): Ring {
   const key = JSON.stringify([rule, spec.servers])
   const known = rings.get(key)
   if (known) return known
@@ -148,6 +158,13 @@ export class Generations {
   wasAway(node: number, from: number, to: number, how: 'every' | 'some'): boolean {
     const run = this.#known.filter(({ epoch }) => epoch >= from && epoch <= to)
     return how === 'every' ? run.every(({ away }) => away.has(node)) : run.some(({ away }) => away.has(node))
+  }
+
+  /** Everybody but `self` who has been away in any generation of the picture. */
+  everAway(self: number): Set<number> {
+    const all = new Set(this.#known.flatMap(({ away }) => [...away]))
+    all.delete(self)
+    return all
   }
 
   /** Has the node been away in any generation of the picture? */

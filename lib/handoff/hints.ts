@@ -30,6 +30,7 @@ export interface Hints {
   keep(key: Uint8Array, home: number, done: () => void): void
   /** All logged keys, in any order. */
   keys(): Iterable<Uint8Array>
+  /** May it lack something that it should have? Where there is none, nothing was to be logged, if logs can be had at all. */
   isVoid(home: number): boolean
   /** Homes for which there is a log. */
   homes(): Iterable<number>

@@ -93,7 +93,7 @@ export class LoggedHints implements Hints {
   }
 
   isVoid(home: number): boolean {
-    if (!this.#log?.homes().includes(home)) return true
+    if (!this.#log) return true
     return this.#log.losses().some(loss => loss.home === home)
   }
 

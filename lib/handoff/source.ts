@@ -212,8 +212,7 @@ export class Source {
       walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null, burying: false }
       state.walks.set(generation, walk)
     }
-    const wait =
-      this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation) || walk.burying
+    const wait = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation) || walk.burying
     const answer = (records: Uint8Array[]) => {
       const seq = records.length > 0 ? state.stream.push(generation, records) : 0
       const share = walk.cursor / Math.max(1, this.#store.buckets())

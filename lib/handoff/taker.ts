@@ -306,7 +306,14 @@ export class Taker {
       waiter.failed('too many keys are being taken at once')
       return 'waiting'
     }
-    const pending = { ...from, id: ++this.#ids, key: Uint8Array.from(key), waiters: [waiter], sent: false, watchers: [] }
+    const pending = {
+      ...from,
+      id: ++this.#ids,
+      key: Uint8Array.from(key),
+      waiters: [waiter],
+      sent: false,
+      watchers: [],
+    }
     this.#pending.set(id, pending)
     this.#pendingById.set(pending.id, pending)
     this.#sendTake(pending)
