@@ -139,6 +139,14 @@ export class Generations {
     return { start: this.#known[first]!.epoch, source: first === 0 ? null : this.#actors[first - 1]![arc]!, before }
   }
 
+  /** The last epoch of the tenure of `node` that `epoch` belongs to; null: it is not the actor of that epoch. */
+  lastOfTenure(node: number, epoch: number, arc: number): number | null {
+    let g = this.#indexOf(epoch)
+    if (g < 0 || this.#actors[g]![arc] !== node) return null
+    while (this.#actors[g + 1]?.[arc] === node) g++
+    return this.#known[g]!.epoch
+  }
+
   /** Is anybody away in any generation of the picture? */
   get hasAbsence(): boolean {
     return this.#known.some(({ away }) => away.size > 0)

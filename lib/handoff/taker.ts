@@ -225,7 +225,7 @@ export class Taker {
       this.#recallLogged(key, waiter)
       return 'waiting'
     }
-    if (this.#hasAll(start, source, arc)) return 'owned'
+    if (this.#hasAll(start, source, arc) || this.#hasLost(start, epoch, arc)) return 'owned'
     const doubt = this.#inDoubt.get(pendingId(key, start))
     if (doubt && generations.isAwayNow(doubt.asked)) return 'blind'
     if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
@@ -415,7 +415,8 @@ export class Taker {
       blind: () => this.#toBlind(pending),
       failed: reason => this.#fail(pending, reason),
     }
-    const acquired = this.#recall(pending.key, asOf, pending.generation, waiter)
+    const isLost = this.#hasLostSince(pending.generation, pending.key)
+    const acquired = isLost ? 'owned' : this.#recall(pending.key, asOf, pending.generation, waiter)
     if (acquired === 'owned') waiter.owned()
     else if (acquired === 'blind') waiter.blind()
   }
@@ -507,7 +508,10 @@ export class Taker {
     let bytes = 0
     for (const record of records) {
       // What this node wrote in a tenure since then is newer, also when memory does not hold it any more.
-      if (this.#hints.find(this.#store.recordKey(record)) < generation) this.#store.install(record, generation)
+      const key = this.#store.recordKey(record)
+      if (this.#hints.find(key) < generation && !this.#hasLostSince(generation, key)) {
+        this.#store.install(record, generation)
+      }
       bytes += record.length
     }
     if (transfer) {
@@ -536,7 +540,8 @@ export class Taker {
         const { start, source, before } = generations.tenure(this.#self, transfer.generation, arc)
         if (start !== transfer.generation || source !== transfer.source) continue
         const own = isKeptForTaker(generations, this.#self, source, before, arc)
-        if (own !== null && !closing.isVoid && mark >= this.oldestThatCounts(own, arc)) {
+        if (this.#hasLostSince(transfer.generation, key)) this.#store.handOver(key, transfer.generation)
+        else if (own !== null && !closing.isVoid && mark >= this.oldestThatCounts(own, arc)) {
           this.#store.renew(key, mark, transfer.generation)
         } else this.#store.handOver(key, transfer.generation)
       }
@@ -556,6 +561,25 @@ export class Taker {
     if (held < this.oldestThatCounts(before, arc) || held >= generation || held < 0) return false
     const record = this.#store.peek(key)
     return record !== null && !this.#store.isDeletion(record)
+  }
+
+  /**
+   * May this node, in its tenure from `start` to `epoch`, have written a key of the arc while somebody who might know it was
+   * away, and have no record of that, because that log lacks something? Then what is older does not count: it is a miss.
+   */
+  #hasLost(start: number, epoch: number, arc: number): boolean {
+    const generations = this.#generations!
+    const isLossy = (node: number) => this.#hints.isLossy(node) && generations.wasAway(node, start, epoch, 'some')
+    return generations.heldBackBy(this.#self, epoch, arc, isLossy) !== null
+  }
+
+  /** As #hasLost, of the tenure to which `generation` belongs, for what comes from its source. */
+  #hasLostSince(generation: number, key: Uint8Array): boolean {
+    if (this.#store.held(key) >= generation) return false // then the newer one wins
+    const generations = this.#generations!
+    const arc = generations.arcAt(this.#store.point(key))
+    const last = generations.lastOfTenure(this.#self, generation, arc)
+    return last !== null && this.#hasLost(generation, last, arc)
   }
 
   /** Has this node taken the arc for the tenure that began with `start`? What it only kept for an absent home it never takes. */

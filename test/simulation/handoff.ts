@@ -113,6 +113,7 @@ class World {
   #requests = 0
   #takes = 0
   #messages = 0
+  #losses = ''
 
   constructor(seed: number, options: HistoryOptions) {
     this.#seed = seed
@@ -332,7 +333,10 @@ class World {
       if (this.#now % (this.#isSlow(node) ? 30 : 3) === 0) node.handoff.tick(this.#now, 0)
       if (node.disk.busy > 0 && this.#random() < (this.#isSlow(node) ? 0.1 : 0.7)) node.disk.step()
     }
-    if (this.#now % 3 === 0) this.#dialAll()
+    if (this.#now % 3 === 0) {
+      this.#dialAll()
+      this.#noteLosses()
+    }
     this.#network.deliver(this.#now, number => !this.#nodes[number - 1]!.paused)
     for (; this.#ran <= this.#now; this.#ran++) {
       const due = this.#later.get(this.#ran)
@@ -524,6 +528,15 @@ class World {
       }
     }
     return false
+  }
+
+  /** Another log has lost something, or the one that has covers more. */
+  #noteLosses() {
+    const lossy = this.#nodes.filter(({ alive }) => alive).map(node => `${node.number}: ${node.voidHomes()}`)
+    const losses = `${this.#generations.at(-1)!.epoch} ${lossy}`
+    if (losses === this.#losses) return
+    this.#losses = losses
+    for (const key of this.#oracles.keys()) if (this.#isVoid(key)) this.#mayBeLost(key)
   }
 
   #evict(node: SimNode, random: () => number) {
