@@ -63,8 +63,18 @@ const GUARDED = 2
 /** Rings by what they are made of: the same generation comes again with every revision of the document. */
 const rings = new Map<string, Ring>()
 const RINGS_KEPT_MAX = 64
+/** The same, without a look at what they are made of: most pictures share their generations with the one before. */
+const ringsOfSpecs = new WeakMap<GenerationSpec, { rule: RingRule; ring: Ring }>()
 
 function ringOf(spec: GenerationSpec, rule: RingRule): Ring {
+  const kept = ringsOfSpecs.get(spec)
+  if (kept?.rule === rule) return kept.ring
+  const ring = ringLike(spec, rule)
+  ringsOfSpecs.set(spec, { rule, ring })
+  return ring
+}
+
+function ringLike(spec: GenerationSpec, rule: RingRule): Ring {
   const key = JSON.stringify([rule, spec.servers])
   const known = rings.get(key)
   if (known) return known
@@ -129,6 +139,14 @@ export class Generations {
     return { start: this.#known[first]!.epoch, source: first === 0 ? null : this.#actors[first - 1]![arc]!, before }
   }
 
+  /** The last epoch of the tenure of `node` that `epoch` belongs to; null: it is not the actor of that epoch. */
+  lastOfTenure(node: number, epoch: number, arc: number): number | null {
+    let g = this.#indexOf(epoch)
+    if (g < 0 || this.#actors[g]![arc] !== node) return null
+    while (this.#actors[g + 1]?.[arc] === node) g++
+    return this.#known[g]!.epoch
+  }
+
   /** Is anybody away in any generation of the picture? */
   get hasAbsence(): boolean {
     return this.#known.some(({ away }) => away.size > 0)
@@ -148,6 +166,13 @@ export class Generations {
   wasAway(node: number, from: number, to: number, how: 'every' | 'some'): boolean {
     const run = this.#known.filter(({ epoch }) => epoch >= from && epoch <= to)
     return how === 'every' ? run.every(({ away }) => away.has(node)) : run.some(({ away }) => away.has(node))
+  }
+
+  /** Everybody but `self` who has been away in any generation of the picture. */
+  everAway(self: number): Set<number> {
+    const all = new Set(this.#known.flatMap(({ away }) => [...away]))
+    all.delete(self)
+    return all
   }
 
   /** Has the node been away in any generation of the picture? */

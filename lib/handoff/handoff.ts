@@ -280,10 +280,15 @@ export class Handoff {
     this.#publish()
   }
 
-  /** A log for each node that must be waited for; none for those that are no part of any outage any more. */
+  /**
+   * A log for each node that must be waited for; none for those that are no part of any outage any more. A life that begins in
+   * the middle of an outage has one for it in any case: an earlier life may have written, and lost, what this one cannot know.
+   * Later, where there is no log, this node never acted in the outage: it may have heard of it when it was over.
+   */
   #openLogs(generations: Generations, self: number, begins: boolean): void {
     const known = new Set(this.#hints.homes())
-    for (const home of generations.absentBefore(self)) if (!known.has(home)) this.#hints.open(home, begins)
+    const absent = begins ? generations.everAway(self) : generations.absentBefore(self)
+    for (const home of absent) if (!known.has(home)) this.#hints.open(home, begins)
     for (const home of known) if (!generations.wasEverAway(home)) this.#hints.forget(home, () => this.#publish())
   }
 

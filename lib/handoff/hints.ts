@@ -30,7 +30,10 @@ export interface Hints {
   keep(key: Uint8Array, home: number, done: () => void): void
   /** All logged keys, in any order. */
   keys(): Iterable<Uint8Array>
+  /** May it lack something that it should have? Where there is none, nothing was to be logged, if logs can be had at all. */
   isVoid(home: number): boolean
+  /** Has a log for this home lost something, so that an absence of a key in it says nothing? False where nothing is ever logged. */
+  isLossy(home: number): boolean
   /** Homes for which there is a log. */
   homes(): Iterable<number>
   /**
@@ -59,6 +62,7 @@ export const NO_HINTS: Hints = {
   keep: (_key, _home, done) => done(),
   keys: () => [],
   isVoid: () => true,
+  isLossy: () => false,
   homes: () => [],
   open: () => {},
   drop: (_keys, done) => done(),

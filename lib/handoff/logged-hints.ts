@@ -93,8 +93,11 @@ export class LoggedHints implements Hints {
   }
 
   isVoid(home: number): boolean {
-    if (!this.#log?.homes().includes(home)) return true
-    return this.#log.losses().some(loss => loss.home === home)
+    return this.#log === null || this.isLossy(home)
+  }
+
+  isLossy(home: number): boolean {
+    return this.#log !== null && this.#log.losses().some(loss => loss.home === home)
   }
 
   homes(): Iterable<number> {

@@ -164,7 +164,11 @@ export class Source {
     }
     const theirs = isKeptForTaker(generations, taker, this.#self, before, arc)
     if (theirs !== null && !this.#knows(key, before, arc)) {
-      if (this.#hints.isVoid(taker)) answer(null)
+      const { start } = generations.tenure(this.#self, before, arc)
+      if (this.#taker.isInDoubt(key, start)) {
+        const again = () => wanted() && this.#onTake(taker, state, message)
+        if (!this.#taker.whenCertain(key, start, again)) answer(null, 0)
+      } else if (this.#hints.isVoid(taker)) answer(null)
       else answer(null, theirs)
       return
     }
@@ -208,7 +212,7 @@ export class Source {
       walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null, burying: false }
       state.walks.set(generation, walk)
     }
-    const wait = this.#taker.unsettledBefore(generation) || walk.burying
+    const wait = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation) || walk.burying
     const answer = (records: Uint8Array[]) => {
       const seq = records.length > 0 ? state.stream.push(generation, records) : 0
       const share = walk.cursor / Math.max(1, this.#store.buckets())
@@ -262,7 +266,7 @@ export class Source {
     const records: Uint8Array[] = []
     for (const { key, mark } of keys) {
       const arc = generations.arcAt(this.#store.point(key))
-      if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) continue
+      if (!this.#isTheirs(generations, taker, generation, arc)) continue
       if (mark < this.#taker.oldestThatCounts(before, arc)) continue
       if (this.#knowsFromLog(key, before, arc)) {
         walk.logged.push(Uint8Array.from(key))
@@ -272,6 +276,16 @@ export class Source {
       if (record) records.push(record)
     }
     return { records, cursor }
+  }
+
+  /**
+   * Does `taker` take this arc from this node because of `generation`? Not what it only kept while this node was away: that it
+   * says of itself to whoever asks, and what it said must not be untrue by the time it is heard.
+   */
+  #isTheirs(generations: Generations, taker: number, generation: number, arc: number): boolean {
+    if (generations.actor(generation, arc) !== taker) return false
+    if (generations.actor(generations.before(generation)!, arc) !== this.#self) return false
+    return !generations.isKept(this.#self, taker, generation, arc)
   }
 
   /** Has this node, in its tenure that reaches `epoch`, something to give? */
@@ -304,7 +318,7 @@ export class Source {
         break
       }
       const arc = generations.arcAt(this.#store.point(next.value))
-      if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) continue
+      if (!this.#isTheirs(generations, taker, generation, arc)) continue
       if (this.#counts(next.value, before, arc)) keys.push(Uint8Array.from(next.value))
     }
     if (keys.length === 0) {

@@ -81,6 +81,10 @@ interface PendingTake {
   kept?: number
   key: Uint8Array
   waiters: Waiter[]
+  /** It has been asked: from now on it may have handed the key over. */
+  sent: boolean
+  /** Wait until it is certain whether the key came from there. */
+  watchers: (() => void)[]
 }
 
 interface SourceState {
@@ -108,6 +112,8 @@ export class Taker {
   #transfers = new Map<string, Transfer>()
   readonly #pending = new Map<string, PendingTake>()
   readonly #pendingById = new Map<number, PendingTake>()
+  /** Those of them that were sent to a node in the place of an absent one: never forgotten without an answer. */
+  readonly #inDoubt = new Map<string, PendingTake>()
   readonly #sources = new Map<number, SourceState>()
   #ids = 0
   #now = 0
@@ -144,10 +150,35 @@ export class Taker {
     }
     this.#transfers = transfers
     for (const pending of [...this.#pending.values()]) {
-      if (!transfers.has(transferId(pending.generation, pending.source))) this.#complete(pending)
-      // Whoever was asked in the place of an absent node may have handed the key over already: its answer is waited for.
-      else if (generations.isAwayNow(pending.asked)) this.#askAgain(pending)
+      if (!transfers.has(transferId(pending.generation, pending.source))) {
+        this.#end(pending, waiter => waiter.owned())
+      } else if (generations.isAwayNow(pending.asked)) {
+        this.#end(pending, waiter => this.#acquireAgain(pending, waiter))
+      }
     }
+  }
+
+  /**
+   * Has a node that was asked in the place of an absent one not answered yet? It may have handed the key over, so until it is
+   * certain this node may not say that it knows nothing, nor that it has taken all.
+   */
+  isInDoubt(key: Uint8Array, generation: number): boolean {
+    return this.#inDoubt.has(pendingId(key, generation))
+  }
+
+  /** As isInDoubt, for any key and any tenure that began before `generation`. */
+  isInDoubtBefore(generation: number): boolean {
+    for (const pending of this.#inDoubt.values()) if (pending.generation < generation) return true
+    return false
+  }
+
+  /** `done` when it is certain. False, and never: the one that was asked is away. */
+  whenCertain(key: Uint8Array, generation: number, done: () => void): boolean {
+    const pending = this.#inDoubt.get(pendingId(key, generation))
+    assert(pending, 'asked while it is in doubt')
+    if (this.#generations!.isAwayNow(pending.asked)) return false
+    pending.watchers.push(done)
+    return true
   }
 
   isSettled(generation: number, source: number): boolean {
@@ -194,7 +225,9 @@ export class Taker {
       this.#recallLogged(key, waiter)
       return 'waiting'
     }
-    if (this.#hasAll(start, source, arc)) return 'owned'
+    if (this.#hasAll(start, source, arc) || this.#hasLost(start, epoch, arc)) return 'owned'
+    const doubt = this.#inDoubt.get(pendingId(key, start))
+    if (doubt && generations.isAwayNow(doubt.asked)) return 'blind'
     if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
     return this.#take(key, { generation: start, source, asked: source }, waiter)
   }
@@ -273,18 +306,29 @@ export class Taker {
       waiter.failed('too many keys are being taken at once')
       return 'waiting'
     }
-    const pending = { ...from, id: ++this.#ids, key: Uint8Array.from(key), waiters: [waiter] }
+    const pending = {
+      ...from,
+      id: ++this.#ids,
+      key: Uint8Array.from(key),
+      waiters: [waiter],
+      sent: false,
+      watchers: [],
+    }
     this.#pending.set(id, pending)
     this.#pendingById.set(pending.id, pending)
     this.#sendTake(pending)
     return 'waiting'
   }
 
-  #sendTake({ id, generation, asked, kept, key }: PendingTake): void {
+  #sendTake(pending: PendingTake): void {
+    const { id, generation, asked, kept, key } = pending
     const state = this.#source(asked)
     if (!state.linked) return
     const ack = state.received.seq
-    if (this.#effects.send(asked, { type: 'take', id, generation, ack, key, kept })) state.acked = ack
+    if (!this.#effects.send(asked, { type: 'take', id, generation, ack, key, kept })) return
+    state.acked = ack
+    pending.sent = true
+    if (kept !== undefined) this.#inDoubt.set(pendingId(key, generation), pending)
   }
 
   #onTaken(source: number, message: Extract<Message, { type: 'taken' }>): void {
@@ -371,7 +415,8 @@ export class Taker {
       blind: () => this.#toBlind(pending),
       failed: reason => this.#fail(pending, reason),
     }
-    const acquired = this.#recall(pending.key, asOf, pending.generation, waiter)
+    const isLost = this.#hasLostSince(pending.generation, pending.key)
+    const acquired = isLost ? 'owned' : this.#recall(pending.key, asOf, pending.generation, waiter)
     if (acquired === 'owned') waiter.owned()
     else if (acquired === 'blind') waiter.blind()
   }
@@ -384,11 +429,23 @@ export class Taker {
   /** Somebody went away or is back: whoever waits is told, or another is asked. */
   #askAgain(pending: PendingTake): void {
     this.#forget(pending)
-    for (const waiter of pending.waiters) {
-      const acquired = this.acquire(pending.key, pending.generation, waiter)
-      if (acquired === 'owned') waiter.owned()
-      else if (acquired === 'blind') waiter.blind()
-    }
+    for (const waiter of pending.waiters) this.#acquireAgain(pending, waiter)
+  }
+
+  #acquireAgain({ key, generation }: PendingTake, waiter: Waiter): void {
+    const acquired = this.acquire(key, generation, waiter)
+    if (acquired === 'owned') waiter.owned()
+    else if (acquired === 'blind') waiter.blind()
+  }
+
+  /** Nobody waits for the key any more; only what is in doubt is still asked for, as long as the one asked may come back. */
+  #end(pending: PendingTake, tell: (waiter: Waiter) => void): void {
+    const generations = this.#generations!
+    const { kept, asked } = pending
+    const isOver = kept === undefined || generations.before(kept) === undefined || generations.isLost(asked)
+    if (isOver || !pending.sent) this.#forget(pending)
+    for (const waiter of pending.waiters.splice(0)) tell(waiter)
+    for (const certain of pending.watchers.splice(0)) certain()
   }
 
   #onDeclined(message: Extract<Message, { type: 'declined' }>): void {
@@ -409,7 +466,10 @@ export class Taker {
   /** False: its waiters have been told already. */
   #forget(pending: PendingTake): boolean {
     if (!this.#pendingById.delete(pending.id)) return false
-    this.#pending.delete(pendingId(pending.key, pending.generation))
+    const id = pendingId(pending.key, pending.generation)
+    this.#pending.delete(id)
+    this.#inDoubt.delete(id)
+    for (const certain of pending.watchers.splice(0)) certain()
     return true
   }
 
@@ -448,7 +508,10 @@ export class Taker {
     let bytes = 0
     for (const record of records) {
       // What this node wrote in a tenure since then is newer, also when memory does not hold it any more.
-      if (this.#hints.find(this.#store.recordKey(record)) < generation) this.#store.install(record, generation)
+      const key = this.#store.recordKey(record)
+      if (this.#hints.find(key) < generation && !this.#hasLostSince(generation, key)) {
+        this.#store.install(record, generation)
+      }
       bytes += record.length
     }
     if (transfer) {
@@ -465,6 +528,9 @@ export class Taker {
   #close(transfer: Transfer): void {
     const generations = this.#generations!
     const closing = transfer.closing!
+    for (const { generation, source } of this.#inDoubt.values()) {
+      if (generation === transfer.generation && source === transfer.source) return
+    }
     if (this.mayHoldLeftovers) {
       if (this.replaying || this.unsettledBefore(transfer.generation)) return
       const { keys, cursor } = this.#store.keys(transfer.generation, closing.cursor, BUCKETS_PER_STEP)
@@ -474,7 +540,8 @@ export class Taker {
         const { start, source, before } = generations.tenure(this.#self, transfer.generation, arc)
         if (start !== transfer.generation || source !== transfer.source) continue
         const own = isKeptForTaker(generations, this.#self, source, before, arc)
-        if (own !== null && !closing.isVoid && mark >= this.oldestThatCounts(own, arc)) {
+        if (this.#hasLostSince(transfer.generation, key)) this.#store.handOver(key, transfer.generation)
+        else if (own !== null && !closing.isVoid && mark >= this.oldestThatCounts(own, arc)) {
           this.#store.renew(key, mark, transfer.generation)
         } else this.#store.handOver(key, transfer.generation)
       }
@@ -494,6 +561,25 @@ export class Taker {
     if (held < this.oldestThatCounts(before, arc) || held >= generation || held < 0) return false
     const record = this.#store.peek(key)
     return record !== null && !this.#store.isDeletion(record)
+  }
+
+  /**
+   * May this node, in its tenure from `start` to `epoch`, have written a key of the arc while somebody who might know it was
+   * away, and have no record of that, because that log lacks something? Then what is older does not count: it is a miss.
+   */
+  #hasLost(start: number, epoch: number, arc: number): boolean {
+    const generations = this.#generations!
+    const isLossy = (node: number) => this.#hints.isLossy(node) && generations.wasAway(node, start, epoch, 'some')
+    return generations.heldBackBy(this.#self, epoch, arc, isLossy) !== null
+  }
+
+  /** As #hasLost, of the tenure to which `generation` belongs, for what comes from its source. */
+  #hasLostSince(generation: number, key: Uint8Array): boolean {
+    if (this.#store.held(key) >= generation) return false // then the newer one wins
+    const generations = this.#generations!
+    const arc = generations.arcAt(this.#store.point(key))
+    const last = generations.lastOfTenure(this.#self, generation, arc)
+    return last !== null && this.#hasLost(generation, last, arc)
   }
 
   /** Has this node taken the arc for the tenure that began with `start`? What it only kept for an absent home it never takes. */

@@ -1,6 +1,6 @@
 /** Every byte of a hint log's files changed, and the last segment cut at every byte: never a wrong value. */
 import t from 'tap'
-import { mulberry } from '../simulation/handoff.js'
+import { mulberry } from '../simulation/random.js'
 import { Bench } from './hint-log.js'
 
 const KEYS = ['a', 'b', 'c', 'd']

@@ -7,7 +7,7 @@
  * later; never anything older, nothing that never was, and it has lost nothing.
  */
 
-import { mulberry } from '../simulation/handoff.js'
+import { mulberry } from '../simulation/random.js'
 import { Bench } from './hint-log.js'
 
 interface Operation {

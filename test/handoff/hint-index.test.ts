@@ -1,6 +1,6 @@
 import t from 'tap'
 import { HintIndex, hashKey, type IndexEntry, type KeyHash } from '../../lib/handoff/hint-index.js'
-import { mulberry } from '../simulation/handoff.js'
+import { mulberry } from '../simulation/random.js'
 
 t.test('random operations as a Map has them, with hashes that meet in one slot', async t => {
   const random = mulberry(7)

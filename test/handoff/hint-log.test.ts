@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { decodeRecord } from '../../lib/engine/record.js'
-import { mulberry } from '../simulation/handoff.js'
+import { mulberry } from '../simulation/random.js'
 import { Bench, START_MS } from './hint-log.js'
 
 const small = { limits: { segmentBytesMax: 1000 } }

@@ -6,8 +6,8 @@
 import { SimulatedWorld } from '../../lib/transport/simulated.js'
 import { SimClient } from './client.js'
 import { CoordinatedTier } from './coordinated.js'
-import { mulberry } from './handoff.js'
 import { KeyOracle, type Op, type Verb } from './oracle.js'
+import { mulberry } from './random.js'
 import { type SimNode, SimTier, type TierUnderTest } from './tier.js'
 
 export interface TierHistoryOptions {

@@ -4,7 +4,9 @@
  */
 import { createHash } from 'node:crypto'
 import type { RouteTable } from '../../lib/engine/contract.js'
+import { decodeRecord, encodeRecord, recordHead, tombstoneOfRecord } from '../../lib/engine/record.js'
 import type { HandoffStore } from '../../lib/handoff/handoff.js'
+import { search } from '../../lib/ketama/points.js'
 import { apply, type Op } from './oracle.js'
 
 interface Held {
@@ -12,6 +14,8 @@ interface Held {
   value: string | undefined
   version: bigint
   mark: number
+  /** Second of this node's clock; null: never. */
+  expiresAt?: number | null
 }
 
 export type Served =
@@ -20,15 +24,6 @@ export type Served =
   | { stop: 'take' }
   | { stop: 'guard' }
 
-interface Parsed {
-  name: string
-  value: string | null
-  version: string
-}
-
-const parse = (record: Uint8Array): Parsed => JSON.parse(Buffer.from(record).toString())
-const format = (name: string, { value, version }: Held): Uint8Array =>
-  Buffer.from(JSON.stringify({ name, value: value ?? null, version: version.toString() }))
 const isRead = ({ verb }: Op): boolean => verb === 'get' || verb === 'gets'
 const text = (key: Uint8Array) => Buffer.from(key).toString('latin1')
 
@@ -42,6 +37,11 @@ export class ModelStore implements HandoffStore {
   #route: RouteTable | null = null
   #clock = 0n
   #flushed = 0n
+  readonly #nowSec: () => number
+
+  constructor(nowSec: () => number = () => 0) {
+    this.#nowSec = nowSec
+  }
 
   serve(name: string, op: Op): Served {
     const route = this.#route!
@@ -53,24 +53,42 @@ export class ModelStore implements HandoffStore {
     const informed = (held?.mark ?? -1) >= route.tenures[arc]!
     if (route.settled[arc] === 2 && !(informed && isRead(op))) return { stop: 'guard' }
     if (!route.settled[arc] && !informed) return { stop: 'take' }
-    const { reply, value } = apply(op, held?.value)
-    if (value !== held?.value || op.verb === 'set' || op.verb === 'delete') {
-      this.items.set(name, { value, version: this.#tick(), mark: route.epoch })
-    } else if (held) held.mark = route.epoch
+    const before = this.#valueOf(held)
+    const { reply, value } = apply(op, before)
+    if (value !== before || op.verb === 'set' || op.verb === 'delete') this.#write(name, value, op, held)
+    else if (held) held.mark = route.epoch
     return { stop: 'done', reply }
   }
 
   /** A request of a guarded arc, on what counts in the present tenure: what is older stays put aside until a write. */
   serveGuarded(name: string, op: Op): string {
-    const route = this.#route!
     const held = this.#live(name)
-    const informed = this.isInformed(name)
-    const before = informed ? held!.value : undefined
+    const before = this.isInformed(name) ? this.#valueOf(held) : undefined
     const { reply, value } = apply(op, before)
-    if (value !== before || op.verb === 'set' || op.verb === 'delete') {
-      this.items.set(name, { value, version: this.#tick(), mark: route.epoch })
-    }
+    if (value !== before || op.verb === 'set' || op.verb === 'delete') this.#write(name, value, op, held)
     return reply
+  }
+
+  #write(name: string, value: string | undefined, { verb, toLiveSec }: Op, held: Held | undefined): void {
+    const kept = verb === 'append' || verb === 'incr' ? (held?.expiresAt ?? null) : null
+    const expiresAt = toLiveSec === undefined ? kept : this.#nowSec() + toLiveSec
+    this.items.set(name, { value, version: this.#tick(), mark: this.#route!.epoch, expiresAt })
+  }
+
+  /** What a request sees. */
+  #valueOf(held: Held | undefined): string | undefined {
+    const expiresAt = held?.expiresAt ?? null
+    return expiresAt !== null && expiresAt <= this.#nowSec() ? undefined : held?.value
+  }
+
+  #format(name: string, held: Held): Uint8Array {
+    const value = this.#valueOf(held)
+    const expiresAt = held.expiresAt ?? null
+    const toLiveSec = value === undefined || expiresAt === null ? null : expiresAt - this.#nowSec()
+    return encodeRecord({
+      ...{ key: Buffer.from(name, 'latin1'), value: value === undefined ? null : Buffer.from(value, 'latin1') },
+      ...{ flags: 0, version: held.version, toLiveSec, fetched: false, active: false },
+    })
   }
 
   /** Is something held of the present tenure? */
@@ -106,12 +124,12 @@ export class ModelStore implements HandoffStore {
     const held = this.#live(name)
     if (!held || held.mark >= before) return null
     this.items.delete(name)
-    return format(name, held)
+    return this.#format(name, held)
   }
 
   peek(key: Uint8Array): Uint8Array | null {
     const held = this.#live(text(key))
-    return held ? format(text(key), held) : null
+    return held ? this.#format(text(key), held) : null
   }
 
   renew(key: Uint8Array, oldest: number, mark: number): boolean {
@@ -122,25 +140,26 @@ export class ModelStore implements HandoffStore {
   }
 
   recordKey(record: Uint8Array): Uint8Array {
-    return Buffer.from(parse(record).name, 'latin1')
+    return recordHead(record).key
   }
 
   isDeletion(record: Uint8Array): boolean {
-    return parse(record).value === null
+    return recordHead(record).tombstone
   }
 
   tombstoneOf(record: Uint8Array): Uint8Array {
-    return Buffer.from(JSON.stringify({ ...parse(record), value: null }))
+    return tombstoneOfRecord(record)
   }
 
   install(record: Uint8Array, mark: number) {
-    const { name, value, version: text } = parse(record)
-    const version = BigInt(text)
+    const { key, value, version, toLiveSec } = decodeRecord(record)
+    const name = text(key)
     this.observe(version)
     if (version <= this.#flushed) return 'expired'
     const held = this.#live(name)
     if (held && held.mark >= mark && held.version >= version) return 'kept'
-    this.items.set(name, { value: value ?? undefined, version, mark })
+    const expiresAt = toLiveSec === null ? null : this.#nowSec() + toLiveSec
+    this.items.set(name, { value: value ? text(value) : undefined, version, mark, expiresAt })
     return 'installed'
   }
 
@@ -219,9 +238,6 @@ export class ModelStore implements HandoffStore {
   }
 
   #arc(key: Uint8Array): number {
-    const points = this.#route!.points
-    const point = this.point(key)
-    const arc = points.findIndex(end => end >= point)
-    return Math.max(arc, 0)
+    return search(this.#route!.points, this.point(key))
   }
 }

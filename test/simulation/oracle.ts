@@ -8,6 +8,8 @@ export type Verb = 'get' | 'set' | 'delete' | 'add' | 'replace' | 'append' | 'in
 export interface Op {
   verb: Verb
   value: string
+  /** Of set and add: the value goes after so many seconds. */
+  toLiveSec?: number
 }
 
 /** undefined = absent. */
@@ -47,14 +49,38 @@ export function apply({ verb, value }: Op, now: Value): Outcome {
   }
 }
 
+/** From `from` on a value may have expired, from `until` on it must have. */
+interface Expiry {
+  from: number
+  until: number
+}
+
 export class KeyOracle {
   possible = new Set<Value>([undefined])
+  /** Of values that expire; every value is another text. */
+  readonly #expiry = new Map<string, Expiry>()
   /** Every value that was ever acknowledged or may have been, to name what went wrong. */
   readonly #seen = new Set<string>()
 
+  /** What is about to be written may go from then on, and must have gone later. */
+  expires(value: string, expiry: Expiry): void {
+    this.#expiry.set(value, expiry)
+  }
+
+  /** What was asked then is answered now. */
+  passed(askedAt: number, now: number): void {
+    if (this.#expiry.size === 0) return
+    for (const value of [...this.possible]) {
+      const expiry = value === undefined ? undefined : this.#expiry.get(value)
+      if (!expiry || now < expiry.from) continue
+      this.possible.add(undefined)
+      if (askedAt >= expiry.until) this.possible.delete(value)
+    }
+  }
+
   /** Checks a reply; null when it fits, else what is wrong with it. */
   answered(op: Op, reply: string): string | null {
-    const fits = [...this.possible].map(value => apply(op, value)).filter(outcome => outcome.reply === reply)
+    const fits = this.#outcomes(op).filter(outcome => outcome.reply === reply)
     if (fits.length === 0) return this.#verdict(op, reply)
     this.#settle(fits.map(outcome => outcome.value))
     return null
@@ -77,7 +103,7 @@ export class KeyOracle {
 
   /** The connection failed or an error came back: it may have been applied or not. */
   unknown(op: Op): void {
-    this.#settle([...this.possible, ...[...this.possible].map(value => apply(op, value).value)])
+    this.#settle([...this.possible, ...this.#outcomes(op).map(({ value }) => value)])
   }
 
   /** Memory that may have held the key is gone. */
@@ -88,6 +114,16 @@ export class KeyOracle {
   /** flush_all: gone; or, while it runs, perhaps gone. */
   flushed(certainly: boolean): void {
     this.#settle(certainly ? [undefined] : [...this.possible, undefined])
+  }
+
+  #outcomes(op: Op): Outcome[] {
+    return [...this.possible].map(before => {
+      const outcome = apply(op, before)
+      const expiry = before === undefined ? undefined : this.#expiry.get(before)
+      // What is appended to expires with what it is appended to.
+      if (expiry && op.verb === 'append' && outcome.value !== undefined) this.#expiry.set(outcome.value, expiry)
+      return outcome
+    })
   }
 
   #settle(values: Value[]): void {

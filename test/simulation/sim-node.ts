@@ -1,0 +1,123 @@
+/**
+ * A simulated node: its store, its handoff, and the real hint log (lib/handoff/hint-log.ts) on a disk in memory that may lose
+ * its power, be full, or fail. Its wall clock is its own.
+ */
+import type { Handoff } from '../../lib/handoff/handoff.js'
+import { HintLog } from '../../lib/handoff/hint-log.js'
+import type { HintDone } from '../../lib/handoff/hint-writer.js'
+import type { Hints } from '../../lib/handoff/hints.js'
+import { LoggedHints } from '../../lib/handoff/logged-hints.js'
+import { MemoryDisk } from '../handoff/memory-disk.js'
+import { ModelStore } from './model-store.js'
+
+/** Of simulated wall clocks at the first step, ms since 1970; one step takes so many ms of them. */
+const START_MS = 1_800_000_000_000
+export const STEP_MS = 40
+
+const SMALL_LIMITS = { segmentBytesMax: 600 }
+
+export interface Ticket {
+  go(): void
+  refuse(reason: string): void
+}
+
+/** Tells which notes it has acknowledged. */
+class WatchedHints extends LoggedHints {
+  constructor(readonly watch: (key: string, done: HintDone) => (failure: string | null, isVoid: boolean) => void) {
+    super()
+  }
+
+  override note(home: number, key: Uint8Array, generation: number, record: Uint8Array, done: HintDone): void {
+    const noted = this.watch(Buffer.from(key).toString('latin1'), done)
+    super.note(home, key, generation, record, failure => noted(failure, this.isVoid(home)))
+  }
+}
+
+export class SimNode {
+  store = new ModelStore()
+  handoff!: Handoff
+  hints!: LoggedHints
+  log: HintLog | null = null
+  incarnation = 0
+  /** Counts lives that ended by being declared away. */
+  session = 0
+  alive = false
+  paused = false
+  /** While away or about to be: when it comes back. */
+  backAt = 0
+  /** Until then everything it does takes longer. */
+  slowUntil = 0
+  lastTicket = 0
+  readonly tickets = new Map<number, Ticket>()
+  /** Declared away, it knows the generation that says so before it answers again (fencing). */
+  mustKnow = 0
+  heldForEpoch: { epoch: number; run: () => void }[] = []
+  readonly disk: MemoryDisk
+  /** A loss of power takes what was not synced, unless every entry is. */
+  readonly fsync: 'always' | 'never'
+  /** Version of the newest write of each key that the log has acknowledged, while it was to be believed. */
+  readonly #noted = new Map<string, bigint>()
+
+  constructor(
+    readonly number: number,
+    random: () => number,
+    private readonly now: () => number,
+    /** How far its wall clock is off, ms. */
+    public skewMs: number,
+  ) {
+    this.disk = new MemoryDisk(random)
+    this.fsync = random() < 0.5 ? 'always' : 'never'
+  }
+
+  wallMs(): number {
+    return START_MS + this.now() * STEP_MS + this.skewMs
+  }
+
+  /** A new life: memory is empty, the disk is as it was left. */
+  begin(onEvent: (sentence: string) => void): Hints {
+    this.incarnation++
+    this.alive = true
+    this.store = new ModelStore(() => Math.floor(this.wallMs() / 1000))
+    this.tickets.clear()
+    this.heldForEpoch = []
+    this.#noted.clear()
+    this.log = null
+    this.hints = new WatchedHints((key, done) => {
+      const { version } = this.store.items.get(key)!
+      return (failure, isVoid) => {
+        if (failure === null && !isVoid) this.#noted.set(key, version)
+        done(failure)
+      }
+    })
+    const seed = Buffer.from(`seed ${this.number} ${this.incarnation}`)
+    const { disk, fsync, hints } = this
+    const wallClock = () => this.wallMs()
+    const options = { disk, tier: 'simulated', seed, wallClock, onEvent, fsync, limits: SMALL_LIMITS }
+    HintLog.open(options, (log, problem) => {
+      if (log) {
+        this.log = log
+        hints.attach(log, () => {})
+      } else onEvent(String(problem))
+    })
+    disk.settle()
+    return hints
+  }
+
+  /** The process, or the machine, ends. */
+  crash(power: boolean): void {
+    this.alive = false
+    this.disk.crash(power && this.fsync === 'always')
+  }
+
+  /** Would a later life of this node know the write that memory holds of the key? */
+  isSafe(key: string): boolean {
+    const held = this.store.items.get(key)
+    if (!held || this.#noted.get(key) !== held.version) return false
+    return this.hints.find(Buffer.from(key, 'latin1')) >= 0
+  }
+
+  /** Homes whose log at this node lacks something. */
+  voidHomes(): number[] {
+    return this.log?.losses().map(({ home }) => home) ?? []
+  }
+}
