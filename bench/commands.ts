@@ -15,6 +15,8 @@ export function benchCommand(command: Command): void {
   command
     .addCommand(scaleOutCommand())
     .addCommand(outageCommand())
+    .addCommand(rollingRestartCommand())
+    .addCommand(warmRestartCommand())
     .addCommand(memoryCommand())
     .addCommand(ringCommand())
     .addCommand(clientCommand())
@@ -130,6 +132,55 @@ function outageCommand(): Command {
     })
 }
 
+interface RollingValues {
+  seed: number
+  seeds: number
+  nodes: number
+  keys: number
+  threads: number
+  loop: string
+  valueMax: number
+  duration: number
+  rate: number
+  inFlight: number
+  memory: number
+  out: string
+  json?: boolean
+}
+
+function rollingRestartCommand(): Command {
+  return new Command('rolling-restart')
+    .description('every node steps aside, is restarted and comes back, under load; every answer is checked')
+    .option('--seed <n>', 'what decides keys, values and requests', whole(0), 1)
+    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
+    .option('--nodes <n>', 'nodes of the tier, without the router', whole(2), 3)
+    .option('--keys <n>', 'keys written before', whole(100), 20_000)
+    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
+    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 100_000)
+    .option('--duration <seconds>', 'load before and after, each', whole(1), 5)
+    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 1000)
+    .option('--in-flight <n>', 'requests under way at once', whole(1), 64)
+    .option('--memory <mb>', 'memory of each node', whole(64), 256)
+    .option('--out <dir>', 'where the numbers go', 'bench/results')
+    .option('--json', 'print the numbers instead of tables')
+    .action(async (values: RollingValues) => {
+      const [{ runRollingRestart }, { rollingText }] = await Promise.all([
+        import('./rolling-restart.js'),
+        import('./rolling-report.js'),
+      ])
+      const { duration, memory, json, ...same } = values
+      const report = await runRollingRestart({
+        ...same,
+        durationMs: duration * 1000,
+        memoryMb: memory,
+        say: line => void process.stderr.write(`${line}\n`),
+      })
+      say(json ? JSON.stringify(report) : rollingText(report))
+      process.exitCode = report.passed ? 0 : 1
+    })
+}
+
 function memoryCommand(): Command {
   return new Command('memory')
     .description('fills one node with small values until it evicts, prints its resident memory')
@@ -143,6 +194,25 @@ function memoryCommand(): Command {
         const report = await runMemory({ memoryMb: memory, threads, valueBytes: value })
         say(json ? JSON.stringify(report) : memoryText(report))
         process.exitCode = report.withinPromise ? 0 : 1
+      },
+    )
+}
+
+function warmRestartCommand(): Command {
+  return new Command('warm-restart')
+    .description(
+      'fills one node, restarts it with its memory (-e): how long until all its keys are back, beside a cold start',
+    )
+    .option('--memory <mb>', '-m of the node', whole(64), 256)
+    .option('--threads <n>', 'worker threads', whole(1), Math.min(2, availableParallelism()))
+    .option('--value <bytes>', 'size of each value', whole(10), 500)
+    .option('--json', 'print the numbers as JSON')
+    .action(
+      async ({ memory, threads, value, json }: Record<'memory' | 'threads' | 'value', number> & { json?: true }) => {
+        const { runWarmRestart, warmRestartText } = await import('./warm-restart.js')
+        const report = await runWarmRestart({ memoryMb: memory, threads, valueBytes: value })
+        say(json ? JSON.stringify(report) : warmRestartText(report))
+        process.exitCode = report.passed ? 0 : 1
       },
     )
 }

@@ -79,6 +79,11 @@ export class BenchTier {
     await this.#processes.get(id)?.kill()
   }
 
+  /** SIGTERM: it has ended by itself when this resolves. */
+  async end(id: string): Promise<void> {
+    await this.#processes.get(id)?.stop()
+  }
+
   async until(isDone: (view: TierView) => boolean, seen: (view: TierView) => void = () => {}): Promise<TierView> {
     const started = Date.now()
     let isLate = false
