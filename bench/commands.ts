@@ -6,9 +6,12 @@ import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
 import type { ClientBenchOptions } from './client.js'
+import { FAULTS, type Fault } from './faults.js'
 import type { How } from './outage.js'
 import { compareCommand, loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
+
+const MINUTES_MAX = 30
 
 /** All experiments; bin/ attaches it to the program. */
 export function benchCommand(command: Command): void {
@@ -16,6 +19,7 @@ export function benchCommand(command: Command): void {
     .addCommand(scaleOutCommand())
     .addCommand(outageCommand())
     .addCommand(rollingRestartCommand())
+    .addCommand(tortureCommand())
     .addCommand(warmRestartCommand())
     .addCommand(memoryCommand())
     .addCommand(ringCommand())
@@ -198,6 +202,74 @@ function memoryCommand(): Command {
     )
 }
 
+interface TortureValues {
+  seed: number
+  seeds: number
+  minutes: number
+  faults: Fault[]
+  keys: number
+  threads: number
+  loop: string
+  valueMax: number
+  awayAfter: number
+  rate: number
+  inFlight: number
+  memory: number
+  out: string
+  logs?: string
+  json?: boolean
+}
+
+function tortureCommand(): Command {
+  return new Command('torture')
+    .description(
+      'pauses, kills, cut and stalled networks, full disks, one after the other under load; every answer is checked',
+    )
+    .option('--seed <n>', 'what decides keys, values, requests and faults', whole(0), 1)
+    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
+    .option('--minutes <n>', 'of each run, at most 30; the fault that has begun is ended', whole(1, MINUTES_MAX), 2)
+    .option('--faults <names>', `which, by commas: ${FAULTS.join(',')}`, faults, [...FAULTS])
+    .option('--keys <n>', 'keys written before', whole(100), 1000)
+    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
+    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 50_000)
+    .option('--away-after <seconds>', 'when the tier declares a node away', whole(1), 5)
+    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 400)
+    .option('--in-flight <n>', 'requests under way at once', whole(1), 128)
+    .option('--memory <mb>', 'memory of each node', whole(64), 128)
+    .option('--out <dir>', 'where the numbers go', 'bench/results')
+    .option('--logs <dir>', 'where everything goes that the processes print at -vv')
+    .option('--json', 'print the numbers instead of tables')
+    .action(async (values: TortureValues) => {
+      const [{ runTorture }, { tortureText }] = await Promise.all([
+        import('./torture.js'),
+        import('./torture-report.js'),
+      ])
+      const { minutes, awayAfter, memory, seed, seeds, logs, json, ...same } = values
+      for (let i = 0; i < seeds; i++) {
+        const report = await runTorture({
+          ...same,
+          seed: seed + i,
+          durationMs: minutes * 60_000,
+          awayAfterSec: awayAfter,
+          memoryMb: memory,
+          logs: logs ?? null,
+          say: line => void process.stderr.write(`${line}\n`),
+        })
+        say(json ? JSON.stringify(report) : tortureText(report))
+        if (!report.passed) process.exitCode = 1
+      }
+    })
+}
+
+function faults(text: string): Fault[] {
+  return text.split(',').map(name => {
+    const fault = FAULTS.find(one => one === name)
+    if (!fault) throw new InvalidArgumentError(`"${name}" is none of ${FAULTS.join(', ')}.`)
+    return fault
+  })
+}
+
 function warmRestartCommand(): Command {
   return new Command('warm-restart')
     .description(
@@ -250,10 +322,11 @@ function clientCommand(): Command {
     })
 }
 
-function whole(least: number): (text: string) => number {
+function whole(least: number, most = Number.POSITIVE_INFINITY): (text: string) => number {
   return text => {
     const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
     if (!(number >= least)) throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`)
+    if (number > most) throw new InvalidArgumentError(`It must be a whole number of at most ${most}.`)
     return number
   }
 }
