@@ -24,6 +24,7 @@ interface Flow {
 }
 
 interface Proxy {
+  /** The first of its own; 0: it does not listen yet. */
   port: number
   servers: Server[]
   /** Real ports, in the order of the proxy's own; none: connections are closed. */
@@ -33,15 +34,14 @@ interface Proxy {
 export class FaultyNetwork {
   readonly #proxies = new Map<string, Proxy>()
   readonly #flows = new Set<Flow>()
+  readonly #sockets = new Set<Socket>()
   readonly #cut = new Set<string>()
   readonly #stalled = new Set<string>()
 
   /** Listens for `id` on so many ports in a row, and gives the first; again: the same one. */
   async open(id: string, count: number): Promise<number> {
-    const known = this.#proxies.get(id)
-    if (known) return known.port
-    const proxy: Proxy = { port: 0, servers: [], targets: [] }
-    this.#proxies.set(id, proxy)
+    const proxy = this.#proxyOf(id)
+    if (proxy.port !== 0) return proxy.port
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       proxy.servers = Array.from({ length: count }, (_, i) =>
         createServer({ allowHalfOpen: true, noDelay: true }, socket => this.#accept(socket, id, i)),
@@ -58,9 +58,7 @@ export class FaultyNetwork {
   }
 
   leadsTo(id: string, ports: number[]): void {
-    const proxy = this.#proxies.get(id)
-    if (!proxy) this.#proxies.set(id, { port: 0, servers: [], targets: ports })
-    else proxy.targets = ports
+    this.#proxyOf(id).targets = ports
   }
 
   /** Both directions, whoever dialed. */
@@ -83,10 +81,15 @@ export class FaultyNetwork {
 
   close(): void {
     for (const { servers } of this.#proxies.values()) for (const server of servers) server.close()
-    for (const { from, to } of this.#flows) {
-      from.destroy()
-      to.destroy()
-    }
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  #proxyOf(id: string): Proxy {
+    const known = this.#proxies.get(id)
+    if (known) return known
+    const proxy: Proxy = { port: 0, servers: [], targets: [] }
+    this.#proxies.set(id, proxy)
+    return proxy
   }
 
   #isCut({ sender, receiver }: Pick<Flow, 'sender' | 'receiver'>): boolean {
@@ -101,23 +104,32 @@ export class FaultyNetwork {
 
   #accept(dialed: Socket, to: string, index: number): void {
     let hello = Buffer.alloc(0)
-    dialed.on('error', () => {})
+    this.#keep(dialed)
+    const hangUp = () => dialed.destroy()
+    dialed.once('end', hangUp)
     const hear = (bytes: Buffer) => {
       hello = Buffer.concat([hello, bytes])
       const id = dialerOf(hello)
       if (id === undefined) return
       dialed.off('data', hear)
-      const target = this.#proxies.get(to)!.targets[index]
+      dialed.off('end', hangUp)
+      const target = this.#proxyOf(to).targets[index]
       if (id === null || target === undefined || this.#isCut({ sender: id, receiver: to })) {
         dialed.destroy()
         return
       }
       const socket = connect({ host: HOST, port: target, noDelay: true, allowHalfOpen: true })
-      socket.on('error', () => {})
+      this.#keep(socket)
       this.#join({ from: socket, to: dialed, sender: to, receiver: id })
       this.#join({ from: dialed, to: socket, sender: id, receiver: to }, hello)
     }
     dialed.on('data', hear)
+  }
+
+  #keep(socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.on('error', () => {})
+    socket.on('close', () => this.#sockets.delete(socket))
   }
 
   #join(flow: Flow, first: Buffer = Buffer.alloc(0)): void {

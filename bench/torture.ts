@@ -158,7 +158,7 @@ class Torture {
       const loaded = this.#load.run()
       const until = now() + this.#options.durationMs
       await pause(CALM_MS)
-      while (now() < until) rounds.push(await this.#round(rounds.length + 1))
+      while (now() < until && this.#faults.length > 0) rounds.push(await this.#round(rounds.length + 1))
       this.#load.stop()
       await loaded
       this.#say('reading every key through every view')
@@ -263,9 +263,14 @@ class Torture {
     return all[Math.floor(this.#random() * all.length)]!
   }
 
+  /** Those that can be tried here. */
+  get #faults(): readonly Fault[] {
+    return this.#options.faults.filter(fault => fault !== 'full' || this.#disk !== null)
+  }
+
   /** A second one strikes somebody else. */
   #draw(): [fault: Fault, id: string, other: string][] {
-    const faults = this.#options.faults.filter(fault => fault !== 'full' || this.#disk !== null)
+    const faults = this.#faults
     const fault = this.#pick(faults)
     const id = fault === 'full' ? this.#pick(NODES.filter(one => one !== SMALL_DISK)) : this.#pick(NODES)
     const other = this.#pick(NODES.filter(one => one !== id))
