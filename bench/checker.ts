@@ -160,6 +160,7 @@ export class Checker {
   incrementEnds(index: number, begun: Begun, version: number, number: number | null, where: string): Verdict {
     this.checked++
     const { floor } = begun
+    if (number === null && floor === 0) return 'right' // its first write failed
     if (number === null) return this.#miss(index, begun, `NOT_FOUND for incr, acknowledged is version ${floor}`, where)
     const counted = number - Number(this.#data.valueOf(index, 0))
     // Those before it that failed may have counted or not.

@@ -10,6 +10,11 @@ export function tortureText(report: TortureReport): string {
   return [
     `torture, seed ${seed}, ${threads} threads, loop ${loop}; ${machine.cpus} x ${machine.cpu}, Node ${machine.node}`,
     `${keys} keys, ${rate} requests/s, away after ${awayAfterSec} s; the load generator itself stood still for ${seconds(report.stoodStillMs)} at most`,
+    ...(report.stoodStillMs > leaseMs(awayAfterSec)
+      ? [
+          `that is longer than a lease (${seconds(leaseMs(awayAfterSec))}): nodes that stand still so long refuse, and errors say nothing`,
+        ]
+      : []),
     ...skipped.map(line => `not tried: ${line}`),
     '',
     table(
@@ -38,4 +43,6 @@ export function tortureText(report: TortureReport): string {
   ].join('\n')
 }
 
+/** lib/tier/outages.ts. */
+const leaseMs = (awayAfterSec: number): number => awayAfterSec * 400
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`
