@@ -69,8 +69,9 @@ export class Checker {
   readonly #seen: Int32Array
   readonly #deletions = new Map<number, Set<number>>()
   readonly #unknown = new Map<number, Set<number>>()
-  /** Of the keys that lived at a node that is away: the last write that had been sent when it went. */
+  /** Of the keys that lived at a node that is away, or whose memory is gone: the last write that had been sent when it went. */
   readonly #remembered = new Map<number, number>()
+  readonly #gone = new Map<number, number>()
 
   constructor(data: Dataset) {
     this.#data = data
@@ -102,22 +103,26 @@ export class Checker {
     else this.#unknown.set(index, new Set([version]))
   }
 
-  /** From now on keys that live at a node, by the ring, may be missing if only its memory has what was written last. */
-  goesAway(livesThere: (index: number) => boolean): void {
+  /**
+   * From now on keys that live at a node, by the ring, may be missing if only its memory has what was written last; `forGood`: its
+   * memory is gone, so that its return changes nothing.
+   */
+  goesAway(livesThere: (index: number) => boolean, forGood = false): void {
+    const marks = forGood ? this.#gone : this.#remembered
     for (let index = 0; index < this.#data.keys; index++) {
-      if (livesThere(index)) this.#remembered.set(index, this.#issued[index]!)
+      if (livesThere(index)) marks.set(index, this.#issued[index]!)
     }
   }
 
-  /** The node is back, with what it remembers: nothing may be missing. Requests that began before may still have missed. */
+  /** The nodes are back, with what they remember: nothing else may be missing. Requests that began before may still have missed. */
   isBack(): void {
     this.#remembered.clear()
   }
 
   /** May it be missing, as far as what was acknowledged and seen says? */
   mayMiss(index: number): boolean {
-    const remembered = this.#remembered.get(index)
-    return remembered !== undefined && Math.max(this.#acked[index]!, this.#seen[index]!) <= remembered
+    const remembered = Math.max(this.#remembered.get(index) ?? -1, this.#gone.get(index) ?? -1)
+    return Math.max(this.#acked[index]!, this.#seen[index]!) <= remembered
   }
 
   /** What the end of a request needs to know about the time when it began. */
@@ -155,6 +160,7 @@ export class Checker {
   incrementEnds(index: number, begun: Begun, version: number, number: number | null, where: string): Verdict {
     this.checked++
     const { floor } = begun
+    if (number === null && floor === 0) return 'right' // its first write failed
     if (number === null) return this.#miss(index, begun, `NOT_FOUND for incr, acknowledged is version ${floor}`, where)
     const counted = number - Number(this.#data.valueOf(index, 0))
     // Those before it that failed may have counted or not.

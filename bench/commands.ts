@@ -6,15 +6,21 @@ import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
 import type { ClientBenchOptions } from './client.js'
+import { FAULTS, type Fault } from './faults.js'
 import type { How } from './outage.js'
 import { compareCommand, loadCommand } from './speed/commands.js'
 import type { Kind } from './systems.js'
+
+const MINUTES_MAX = 30
 
 /** All experiments; bin/ attaches it to the program. */
 export function benchCommand(command: Command): void {
   command
     .addCommand(scaleOutCommand())
     .addCommand(outageCommand())
+    .addCommand(rollingRestartCommand())
+    .addCommand(tortureCommand())
+    .addCommand(warmRestartCommand())
     .addCommand(memoryCommand())
     .addCommand(ringCommand())
     .addCommand(clientCommand())
@@ -130,6 +136,55 @@ function outageCommand(): Command {
     })
 }
 
+interface RollingValues {
+  seed: number
+  seeds: number
+  nodes: number
+  keys: number
+  threads: number
+  loop: string
+  valueMax: number
+  duration: number
+  rate: number
+  inFlight: number
+  memory: number
+  out: string
+  json?: boolean
+}
+
+function rollingRestartCommand(): Command {
+  return new Command('rolling-restart')
+    .description('every node steps aside, is restarted and comes back, under load; every answer is checked')
+    .option('--seed <n>', 'what decides keys, values and requests', whole(0), 1)
+    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
+    .option('--nodes <n>', 'nodes of the tier, without the router', whole(2), 3)
+    .option('--keys <n>', 'keys written before', whole(100), 20_000)
+    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
+    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 100_000)
+    .option('--duration <seconds>', 'load before and after, each', whole(1), 5)
+    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 1000)
+    .option('--in-flight <n>', 'requests under way at once', whole(1), 64)
+    .option('--memory <mb>', 'memory of each node', whole(64), 256)
+    .option('--out <dir>', 'where the numbers go', 'bench/results')
+    .option('--json', 'print the numbers instead of tables')
+    .action(async (values: RollingValues) => {
+      const [{ runRollingRestart }, { rollingText }] = await Promise.all([
+        import('./rolling-restart.js'),
+        import('./rolling-report.js'),
+      ])
+      const { duration, memory, json, ...same } = values
+      const report = await runRollingRestart({
+        ...same,
+        durationMs: duration * 1000,
+        memoryMb: memory,
+        say: line => void process.stderr.write(`${line}\n`),
+      })
+      say(json ? JSON.stringify(report) : rollingText(report))
+      process.exitCode = report.passed ? 0 : 1
+    })
+}
+
 function memoryCommand(): Command {
   return new Command('memory')
     .description('fills one node with small values until it evicts, prints its resident memory')
@@ -143,6 +198,93 @@ function memoryCommand(): Command {
         const report = await runMemory({ memoryMb: memory, threads, valueBytes: value })
         say(json ? JSON.stringify(report) : memoryText(report))
         process.exitCode = report.withinPromise ? 0 : 1
+      },
+    )
+}
+
+interface TortureValues {
+  seed: number
+  seeds: number
+  minutes: number
+  faults: Fault[]
+  keys: number
+  threads: number
+  loop: string
+  valueMax: number
+  awayAfter: number
+  rate: number
+  inFlight: number
+  memory: number
+  out: string
+  logs?: string
+  json?: boolean
+}
+
+function tortureCommand(): Command {
+  return new Command('torture')
+    .description(
+      'pauses, kills, cut and stalled networks, full disks, one after the other under load; every answer is checked',
+    )
+    .option('--seed <n>', 'what decides keys, values, requests and faults', whole(0), 1)
+    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
+    .option('--minutes <n>', 'of each run, at most 30; the fault that has begun is ended', whole(1, MINUTES_MAX), 2)
+    .option('--faults <names>', `which, by commas: ${FAULTS.join(',')}`, faults, [...FAULTS])
+    .option('--keys <n>', 'keys written before', whole(100), 1000)
+    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
+    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 50_000)
+    .option('--away-after <seconds>', 'when the tier declares a node away', whole(1), 5)
+    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 400)
+    .option('--in-flight <n>', 'requests under way at once', whole(1), 128)
+    .option('--memory <mb>', 'memory of each node', whole(64), 128)
+    .option('--out <dir>', 'where the numbers go', 'bench/results')
+    .option('--logs <dir>', 'where everything goes that the processes print at -vv')
+    .option('--json', 'print the numbers instead of tables')
+    .action(async (values: TortureValues) => {
+      const [{ runTorture }, { tortureText }] = await Promise.all([
+        import('./torture.js'),
+        import('./torture-report.js'),
+      ])
+      const { minutes, awayAfter, memory, seed, seeds, logs, json, ...same } = values
+      for (let i = 0; i < seeds; i++) {
+        const report = await runTorture({
+          ...same,
+          seed: seed + i,
+          durationMs: minutes * 60_000,
+          awayAfterSec: awayAfter,
+          memoryMb: memory,
+          logs: logs ?? null,
+          say: line => void process.stderr.write(`${line}\n`),
+        })
+        say(json ? JSON.stringify(report) : tortureText(report))
+        if (!report.passed) process.exitCode = 1
+      }
+    })
+}
+
+function faults(text: string): Fault[] {
+  return text.split(',').map(name => {
+    const fault = FAULTS.find(one => one === name)
+    if (!fault) throw new InvalidArgumentError(`"${name}" is none of ${FAULTS.join(', ')}.`)
+    return fault
+  })
+}
+
+function warmRestartCommand(): Command {
+  return new Command('warm-restart')
+    .description(
+      'fills one node, restarts it with its memory (-e): how long until all its keys are back, beside a cold start',
+    )
+    .option('--memory <mb>', '-m of the node', whole(64), 256)
+    .option('--threads <n>', 'worker threads', whole(1), Math.min(2, availableParallelism()))
+    .option('--value <bytes>', 'size of each value', whole(10), 500)
+    .option('--json', 'print the numbers as JSON')
+    .action(
+      async ({ memory, threads, value, json }: Record<'memory' | 'threads' | 'value', number> & { json?: true }) => {
+        const { runWarmRestart, warmRestartText } = await import('./warm-restart.js')
+        const report = await runWarmRestart({ memoryMb: memory, threads, valueBytes: value })
+        say(json ? JSON.stringify(report) : warmRestartText(report))
+        process.exitCode = report.passed ? 0 : 1
       },
     )
 }
@@ -180,10 +322,11 @@ function clientCommand(): Command {
     })
 }
 
-function whole(least: number): (text: string) => number {
+function whole(least: number, most = Number.POSITIVE_INFINITY): (text: string) => number {
   return text => {
     const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
     if (!(number >= least)) throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`)
+    if (number > most) throw new InvalidArgumentError(`It must be a whole number of at most ${most}.`)
     return number
   }
 }

@@ -1,8 +1,7 @@
 /** Fills one node with small values until it evicts for a while, and looks at its resident memory: the promise of DESIGN 5. */
 import { readFileSync } from 'node:fs'
-import { connect } from 'node:net'
 import { bytesText } from '../lib/cli/output.js'
-import { ReplyParser } from '../lib/protocol/index.js'
+import { Filler, fillUp } from './filler.js'
 import { Process } from './processes.js'
 
 export interface MemoryOptions {
@@ -27,8 +26,6 @@ export interface MemoryReport extends MemoryOptions {
 
 /** docs: resident memory stays under -m plus this. */
 const PROMISED_OVER = 120 * 1_000_000
-const SETS_PER_BATCH = 500
-const BATCHES_IN_FLIGHT = 4
 
 export async function runMemory(options: MemoryOptions): Promise<MemoryReport> {
   const { memoryMb, threads, valueBytes } = options
@@ -37,14 +34,7 @@ export async function runMemory(options: MemoryOptions): Promise<MemoryReport> {
   try {
     const residentAtStart = residentOf(node.pid, 'VmRSS')
     const filler = new Filler(Number(ready.clientPort), valueBytes)
-    // A tenth more than fits, so that everything has been touched.
-    let stats = await filler.stats()
-    let enough = Number.POSITIVE_INFINITY
-    while (filler.sets < enough) {
-      await filler.batches(100)
-      stats = await filler.stats()
-      if (enough === Number.POSITIVE_INFINITY && stats.evictions > 0) enough = filler.sets * 1.1
-    }
+    const stats = await fillUp(filler)
     const resident = residentOf(node.pid, 'VmRSS')
     const over = resident - memoryMb * 2 ** 20
     filler.close()
@@ -71,58 +61,6 @@ export function memoryText(report: MemoryReport): string {
     `resident ${bytesText(residentAtStart)} at the start, ${bytesText(resident)} when full, ${bytesText(residentPeak)} at most`,
     `over -m: ${bytesText(Math.max(0, over))}, promised at most ${bytesText(promised)}: ${report.withinPromise ? 'kept' : 'NOT kept'}`,
   ].join('\n')
-}
-
-/** Writes values one after the other, as fast as they are taken. */
-class Filler {
-  sets = 0
-  readonly #socket
-  readonly #value: string
-  #onReply: (() => void) | null = null
-  #stats = new Map<string, string>()
-
-  constructor(port: number, valueBytes: number) {
-    this.#value = 'v'.repeat(valueBytes)
-    this.#socket = connect({ host: '127.0.0.1', port, noDelay: true })
-    const parser = new ReplyParser(reply => {
-      if (reply.kind === 'stats') this.#stats = new Map(reply.stats)
-      this.#onReply?.()
-    })
-    this.#socket.on('data', bytes => parser.push(bytes))
-  }
-
-  /** Only the last set of a batch is answered: the others would be answers nobody looks at. */
-  async batches(count: number): Promise<void> {
-    for (let i = 0; i < count; i += BATCHES_IN_FLIGHT) {
-      let text = ''
-      for (let batch = 0; batch < BATCHES_IN_FLIGHT * SETS_PER_BATCH; batch++) {
-        const noreply = batch === BATCHES_IN_FLIGHT * SETS_PER_BATCH - 1 ? '' : ' noreply'
-        text += `set fill:${this.sets++} 0 0 ${this.#value.length}${noreply}\r\n${this.#value}\r\n`
-      }
-      await this.#ask(text)
-    }
-  }
-
-  async stats(): Promise<{ items: number; evictions: number }> {
-    await this.#ask('stats\r\n')
-    return { items: Number(this.#stats.get('curr_items')), evictions: Number(this.#stats.get('evictions')) }
-  }
-
-  close(): void {
-    this.#socket.destroy()
-  }
-
-  #ask(text: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#socket.once('close', () => reject(new Error('the node closed the connection')))
-      this.#onReply = () => {
-        this.#onReply = null
-        this.#socket.removeAllListeners('close')
-        resolve()
-      }
-      this.#socket.write(text)
-    })
-  }
 }
 
 /** Linux: kilobytes in /proc. */

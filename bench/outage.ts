@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import type { TierView } from '../lib/cli/tier-view.js'
 import { Ring } from '../lib/ketama/index.js'
 import { Checker, type Wrong, wrongKeys } from './checker.js'
-import { type Client, ClientFailure, NpmClient, PlainClient, type Server } from './clients.js'
+import { ClientFailure, type Server } from './clients.js'
 import { type Failure, Load, type View } from './load.js'
 import { type Machine, machine } from './machine.js'
 import { randomFrom } from './random.js'
@@ -25,6 +25,7 @@ import { type AtTheEnd, fill, readAll } from './sweep.js'
 import { BenchTier, isUp } from './tier.js'
 import { type Latency, Timeline } from './timeline.js'
 import { Dataset } from './values.js'
+import { Opened } from './views.js'
 
 export type How = 'pause' | 'kill' | 'coordinator'
 export const OUTAGE_PHASES = ['before', 'joining', 'failing', 'away', 'returning', 'after'] as const
@@ -147,7 +148,7 @@ class Run {
   readonly #timeline = new Timeline<OutagePhase>(now, OUTAGE_PHASES)
   readonly #load: Load<OutagePhase>
   readonly #tier: BenchTier
-  readonly #opened: Client[] = []
+  readonly #opened = new Opened()
   readonly #absent: string
   readonly #errors = Object.fromEntries(OUTAGE_PHASES.map(phase => [phase, {}])) as OutageRun['errors']
   readonly #direct: Record<string, number> = {}
@@ -196,7 +197,7 @@ class Run {
       }
       return this.#report({ bytes, ...times, atTheEnd })
     } finally {
-      for (const client of this.#opened) client.close()
+      this.#opened.close()
       await this.#tier.stop()
     }
   }
@@ -279,23 +280,15 @@ class Run {
     const absent = this.#indexOf(this.#absent)
     const router = [this.#router!]
     const others = this.#servers.filter((_, index) => index !== absent)
-    const npm = async (list: View['list'], servers: Server[]): Promise<View> => {
-      const client = await NpmClient.open(servers)
-      this.#opened.push(client)
-      return { name: `${list} (npm memcached)`, list, client }
-    }
-    const plain = (list: View['list'], servers: Server[], limitMs: (server: number) => number): View => {
-      const client = new PlainClient(servers, limitMs)
-      this.#opened.push(client)
-      return { name: `${list} (plain)`, list, client }
-    }
     const patient = () => LIMIT_MS
     return [
-      await npm('router', router),
-      plain('router', router, patient),
-      await npm('without it', others),
-      plain('without it', others, patient),
-      plain('full list', this.#servers, server => (server === absent && this.#isAbsent() ? DIRECT_LIMIT_MS : LIMIT_MS)),
+      await this.#opened.npm('router', router),
+      this.#opened.plain('router', router, patient),
+      await this.#opened.npm('without it', others),
+      this.#opened.plain('without it', others, patient),
+      this.#opened.plain('full list', this.#servers, server =>
+        server === absent && this.#isAbsent() ? DIRECT_LIMIT_MS : LIMIT_MS,
+      ),
     ]
   }
 

@@ -93,11 +93,12 @@ export class Process {
     return this.#ended
   }
 
-  async stop(): Promise<void> {
+  /** `patienceMs`: what takes longer is killed. */
+  async stop(signal: NodeJS.Signals = 'SIGTERM', patienceMs = STOP_MS): Promise<void> {
     this.#stopping = true
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const insist = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS)
-    this.#child.kill('SIGTERM')
+    const insist = setTimeout(() => this.#child.kill('SIGKILL'), patienceMs)
+    this.#child.kill(signal)
     await this.#ended
     clearTimeout(insist)
   }

@@ -8,7 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hitRateChart, type Series } from './chart.js'
 import { Checker, type Wrong, wrongKeys } from './checker.js'
-import { type Client, NpmClient, PlainClient, type Server } from './clients.js'
+import type { Server } from './clients.js'
 import { Load, type View } from './load.js'
 import { type Machine, machine } from './machine.js'
 import { randomFrom } from './random.js'
@@ -16,6 +16,7 @@ import { fill, readAll } from './sweep.js'
 import { type Kind, MemcachedSystem, type System, type SystemOptions, TierSystem } from './systems.js'
 import { type HitRate, type Latency, PHASES, type Phase, Timeline } from './timeline.js'
 import { Dataset } from './values.js'
+import { Opened } from './views.js'
 
 export interface ScaleOutOptions {
   seed: number
@@ -109,7 +110,7 @@ async function runOne(system: System, data: Dataset, options: ScaleOutOptions, w
   const { durationMs, kind, say } = options
   const where = `${system.name}, seed ${data.seed}`
   const checker = new Checker(data)
-  const opened: Client[] = []
+  const opened = new Opened()
   try {
     await system.start()
     const views = (list: View['list'], servers: Server[]) => openViews(list, servers, opened)
@@ -148,21 +149,16 @@ async function runOne(system: System, data: Dataset, options: ScaleOutOptions, w
     for (const line of lineOf(report)) say(line)
     return report
   } finally {
-    for (const client of opened) client.close()
+    opened.close()
     await system.stop()
   }
 }
 
 /** Each view twice: the client that people use, and one that hides nothing. */
-async function openViews(list: View['list'], servers: Server[], opened: Client[]): Promise<View[]> {
-  const npm = await NpmClient.open(servers)
-  const plain = new PlainClient(servers)
-  opened.push(npm, plain)
-  return [
-    { name: `${list} (npm memcached)`, list, client: npm },
-    { name: `${list} (plain)`, list, client: plain },
-  ]
-}
+const openViews = async (list: View['list'], servers: Server[], opened: Opened): Promise<View[]> => [
+  await opened.npm(list, servers),
+  opened.plain(list, servers),
+]
 
 function reportOf(
   system: System,

@@ -61,13 +61,7 @@ export class TierSystem implements System {
       this.after = [...this.before, await this.#tier.node(`n${NODES + 1}`, 1)]
       return
     }
-    const { store } = this.#tier
-    for (;;) {
-      const { revision, topology } = await store.read()
-      const outcome = withDrain(topology, `n${NODES + 1}`)
-      if (!outcome.ok) throw new Error(outcome.sentence)
-      if (outcome.topology === null || (await store.compareAndSet(revision, outcome.topology))) return
-    }
+    await this.#tier.store.wish(topology => withDrain(topology, `n${NODES + 1}`))
   }
 
   async settled(): Promise<void> {

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { StoreClient } from '../lib/cli/store-client.js'
 import type { TierView } from '../lib/cli/tier-view.js'
 import type { Server } from './clients.js'
+import type { FaultyNetwork } from './faulty-network.js'
 import { Process } from './processes.js'
 
 export interface BenchTierOptions {
@@ -16,6 +17,8 @@ export interface BenchTierOptions {
   memoryMb: number
   /** Folder for what every process prints at -vv; none. */
   logs?: string | null
+  /** What nodes reach each other and the coordinator through; none: they do directly. */
+  network?: FaultyNetwork
 }
 
 const HOST = '127.0.0.1'
@@ -37,6 +40,11 @@ export class BenchTier {
     this.#options = options
   }
 
+  /** Folder of a node's data, which may be prepared before it starts. */
+  folderOf(id: string): string {
+    return join(this.#folder, id)
+  }
+
   get store(): StoreClient {
     if (!this.#store) throw new Error('the tier has not been started')
     return this.#store
@@ -48,20 +56,23 @@ export class BenchTier {
     const listen = `${HOST}:${this.#ports.get('coordinator') ?? 0}`
     const ready = await this.#start('coordinator', ['--listen', listen, '--data-dir', folder, ...more])
     this.#ports.set('coordinator', Number(ready.port))
+    this.#options.network?.leadsTo('coordinator', [Number(ready.port)])
     this.#store ??= new StoreClient(String(ready.store), null)
   }
 
   /** Also again, after it was killed. */
   async node(id: string, weight: number, ...more: string[]): Promise<Server> {
-    const { threads, loop, memoryMb, logs } = this.#options
-    const store = `embedded://${HOST}:${this.#ports.get('coordinator')}`
+    const { threads, loop, memoryMb, logs, network } = this.#options
+    const store = `embedded://${HOST}:${network ? await network.open('coordinator', 1) : this.#ports.get('coordinator')}`
+    if (network) more.push('--peer-advertise', `${HOST}:${await network.open(id, 2)}`)
     const ready = await this.#start(id, [
       ...['-p', String(this.#ports.get(id) ?? 0), '-l', HOST, '-m', String(memoryMb), '-t', String(threads)],
       ...['--loop', loop, '--join', store, '--node-id', id, '--weight', String(weight)],
-      ...['--data-dir', join(this.#folder, id), ...(logs ? ['-vv'] : []), ...more],
+      ...['--data-dir', this.folderOf(id), ...(logs ? ['-vv'] : []), ...more],
     ])
     const port = Number(ready.clientPort)
     this.#ports.set(id, port)
+    network?.leadsTo(id, [Number(ready.peerPort), Number(ready.dataPort)])
     return { host: HOST, port }
   }
 
@@ -77,6 +88,11 @@ export class BenchTier {
   /** It has ended when this resolves. */
   async kill(id: string): Promise<void> {
     await this.#processes.get(id)?.kill()
+  }
+
+  /** SIGTERM: it has ended by itself when this resolves. */
+  async end(id: string): Promise<void> {
+    await this.#processes.get(id)?.stop()
   }
 
   async until(isDone: (view: TierView) => boolean, seen: (view: TierView) => void = () => {}): Promise<TierView> {

@@ -21,6 +21,7 @@ interface TierValues {
   advertise?: string
   peerHost?: string
   peerPort?: string
+  peerAdvertise?: string
   adminPort?: string
   dataDir?: string
   peerSecretFile?: string
@@ -49,6 +50,10 @@ export function serverCommand(command: Command): void {
     .option('--advertise <host:port>', 'address that clients use (default: the listening one)')
     .option('--peer-host <host>', 'address that other nodes use (default: 127.0.0.1)')
     .option('--peer-port <port>', 'port for other nodes (default: any free one)')
+    .option(
+      '--peer-advertise <host:port>',
+      'where other nodes reach it, at this port and the next (default: where it listens)',
+    )
     .option('--data-dir <dir>', 'where this node keeps what it must remember')
     .option('--peer-secret-file <file>', 'secret that peers share; without one only loopback is used')
     .option('--standby', 'join without keys, wait for tier reweight')
@@ -141,6 +146,7 @@ export function tierOptions(values: TierValues, warn: (sentence: string) => void
       '--advertise': values.advertise,
       '--peer-host': values.peerHost,
       '--peer-port': values.peerPort,
+      '--peer-advertise': values.peerAdvertise,
       '--data-dir': values.dataDir,
       '--peer-secret-file': values.peerSecretFile,
       '--standby': values.standby,
@@ -160,9 +166,10 @@ export function tierOptions(values: TierValues, warn: (sentence: string) => void
     storeUrl: values.join,
     nodeId: values.nodeId,
     weight: weightNumber('--weight', values.weight ?? '1'),
-    advertise: advertised(values.advertise),
+    advertise: advertised('--advertise', values.advertise),
     peerHost,
     peerPort: portNumber('--peer-port', values.peerPort ?? '0'),
+    peerAdvertise: peerAdvertised(values.peerAdvertise),
     dataDir: values.dataDir ?? null,
     secret,
     standby: values.standby === true,
@@ -191,9 +198,17 @@ function portNumber(what: string, text: string): number {
   return port
 }
 
-function advertised(text: string | undefined): Address | null {
+function advertised(what: string, text: string | undefined): Address | null {
   if (text === undefined) return null
   const address = parseAddress(text)
-  if (!address || address.port === 0) throw new Sentence(`--advertise ${text}: must be host:port`)
+  if (!address || address.port === 0) throw new Sentence(`${what} ${text}: must be host:port`)
+  return address
+}
+
+function peerAdvertised(text: string | undefined): Address | null {
+  const address = advertised('--peer-advertise', text)
+  if (address && address.port >= 65_535) {
+    throw new Sentence(`--peer-advertise ${text}: the port after it is needed too, so at most 65534`)
+  }
   return address
 }

@@ -2,6 +2,7 @@
 import { EmbeddedClient } from '../tier/embedded-client.js'
 import { type NodeStatus, parseStoreUrl, type TopologyStore, type Versioned } from '../tier/store.js'
 import type { Topology } from '../tier/topology.js'
+import type { Outcome } from '../tier/wishes.js'
 import type { Loop } from '../transport/loop.js'
 import { createNetLoop } from '../transport/net.js'
 import { Sentence } from './output.js'
@@ -40,6 +41,16 @@ export class StoreClient {
         error === null ? resolve(done) : reject(new Sentence(error)),
       ),
     )
+  }
+
+  /** Writes a wish; somebody else's write in between means: ask it again of what stands there now. Throws why it is refused. */
+  async wish<T>(asked: (topology: Topology) => Outcome<T>): Promise<{ topology: Topology | null } & T> {
+    for (;;) {
+      const { revision, topology } = await this.read()
+      const outcome = asked(topology)
+      if (!outcome.ok) throw new Sentence(outcome.sentence)
+      if (outcome.topology === null || (await this.compareAndSet(revision, outcome.topology))) return outcome
+    }
   }
 
   async look(): Promise<TierView> {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import type { Topology } from '../tier/topology.js'
 import { type Outcome, withDrain, withReweight, withStepAside } from '../tier/wishes.js'
-import { complain, Sentence, say } from './output.js'
+import { complain, say } from './output.js'
 import { createProgress } from './progress.js'
 import { readSecret } from './secret.js'
 import { weightNumber } from './server.js'
@@ -90,12 +90,7 @@ async function wish(
   values: TierValues,
   asked: (topology: Topology) => Outcome<{ change: number; givesUp?: boolean }>,
 ): Promise<void> {
-  let givesUp = false
-  const id = await submit(store, topology => {
-    const outcome = asked(topology)
-    givesUp = outcome.ok && outcome.givesUp === true
-    return outcome
-  })
+  const { change: id, givesUp = false } = await store.wish(asked)
   const json = values.json === true
   if (givesUp) complain('the node is away and is given up: what only its memory holds is lost')
   const isDone = (view: TierView) => (view.changes.find(change => change.id === id)?.state ?? 'done') === 'done'
@@ -109,16 +104,6 @@ async function wish(
   const change = view.changes.find(one => one.id === id)
   if (!json)
     say(`change ${id}${change ? ` (${changeText(change)})` : ''} is done: generation ${view.epoch} has settled`)
-}
-
-/** Writes the wish by compare-and-set; somebody else's write in between means: look again. */
-async function submit(store: StoreClient, asked: (topology: Topology) => Outcome<{ change: number }>): Promise<number> {
-  for (;;) {
-    const { revision, topology } = await store.read()
-    const outcome = asked(topology)
-    if (!outcome.ok) throw new Sentence(outcome.sentence)
-    if (outcome.topology === null || (await store.compareAndSet(revision, outcome.topology))) return outcome.change
-  }
 }
 
 async function watchUntil(store: StoreClient, json: boolean, isDone: (view: TierView) => boolean): Promise<TierView> {

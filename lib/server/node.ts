@@ -50,6 +50,8 @@ export interface NodeTierOptions {
   advertise: Address | null
   peerHost: string
   peerPort: number
+  /** Where others reach `peerPort`, and at the next port the data links, if not where this node listens. */
+  peerAdvertise: Address | null
   dataDir: string | null
   secret: string | null
   standby: boolean
@@ -549,13 +551,14 @@ class NodeProcess {
     )
     const listen = server.listen[0]?.host ?? tier.peerHost
     const host = tier.advertise?.host ?? (isWildcard(listen) ? tier.peerHost : listen)
+    const reached = tier.peerAdvertise
     const self = {
       id: tier.nodeId,
       host,
       port: tier.advertise?.port ?? ports.clientPort,
-      peerHost: tier.peerHost,
-      peerPort,
-      dataPort: ports.dataPort,
+      peerHost: reached?.host ?? tier.peerHost,
+      peerPort: reached?.port ?? peerPort,
+      dataPort: reached ? reached.port + 1 : ports.dataPort,
       weight: tier.weight,
       incarnation,
       standby: tier.standby,

@@ -126,6 +126,24 @@ t.test('a count that failed may have counted or not', async t => {
   }
 })
 
+t.test('a count whose first write failed is no loss', async t => {
+  const checker = new Checker(data)
+  checker.fail(COUNTER, checker.issue(COUNTER, 'value'))
+  const begun = checker.begins(COUNTER)
+  t.equal(checker.incrementEnds(COUNTER, begun, checker.issue(COUNTER, 'value'), null, ''), 'right')
+})
+
+t.test('what a killed node held may be missing also when another is back', async t => {
+  const checker = after('v')
+  checker.goesAway(index => index === KEY, true)
+  checker.goesAway(() => true)
+  checker.isBack()
+  t.equal(read(checker, null), 'missed')
+  checker.acknowledge(KEY, checker.issue(KEY, 'value'))
+  checker.goesAway(() => false, true)
+  t.equal(read(checker, null), 'lost', 'it was written since')
+})
+
 t.test('while a node is away, what only it remembers may be missing, and nothing else', async t => {
   const checker = after('vv')
   checker.goesAway(index => index === KEY)
