@@ -14,13 +14,6 @@
 type Visit<Item, Result> = (item: Item, index: number, all: Item[]) => Result
 type Fold<Item, Result> = (result: Result, item: Item, index: number, all: Item[]) => Result
 
-/** Where the items are: each made or found by `item`, `all` for those who get the array itself. */
-interface Source<Item> {
-  readonly length: number
-  item(index: number): Item
-  all(): Item[]
-}
-
 /** `console.log` looks behind a proxy; this is Node's name for what it then asks, and means nothing elsewhere. */
 const INSPECT = Symbol.for('nodejs.util.inspect.custom')
 
@@ -28,40 +21,74 @@ const ZERO = '0'.charCodeAt(0)
 
 /** `make(index)` gives equal items for equal indexes. */
 export function lazyArray<Item extends object>(length: number, make: (index: number) => Item): Item[] {
-  const items = new Array<Item>(length)
-  let whole = length === 0
-  const fill = (): Item[] => {
-    for (let i = 0; i < length && !whole; i++) items[i] ??= make(i)
-    whole = true
-    return items
-  }
-  Object.defineProperty(items, INSPECT, { value: fill })
-  const walks = walksOf<Item>({
-    get length() {
-      return items.length
-    },
-    item: index => (whole ? items[index]! : (items[index] ?? make(index))),
-    all: () => array,
-  })
+  const source = new Source(length, make)
+  const { items } = source
   const array = new Proxy(items, {
     get(_, key, receiver) {
-      if (whole) return Reflect.get(items, key, receiver)
+      if (source.whole) return Reflect.get(items, key, receiver)
       const index = typeof key === 'string' ? indexOf(key) : -1
-      if (index >= 0 && index < length) {
-        items[index] ??= make(index)
-        return items[index]
-      }
+      if (index >= 0 && index < length) return source.keep(index)
       return walks.get(key) ?? Reflect.get(items, key, receiver)
     },
-    has: (_, key) => Reflect.has(fill(), key),
-    ownKeys: () => Reflect.ownKeys(fill()),
-    getOwnPropertyDescriptor: (_, key) => Reflect.getOwnPropertyDescriptor(fill(), key),
-    set: (_, key, value) => Reflect.set(fill(), key, value),
-    defineProperty: (_, key, descriptor) => Reflect.defineProperty(fill(), key, descriptor),
-    deleteProperty: (_, key) => Reflect.deleteProperty(fill(), key),
-    preventExtensions: () => Reflect.preventExtensions(fill()),
+    has: (_, key) => Reflect.has(source.fill(), key),
+    ownKeys: () => Reflect.ownKeys(source.fill()),
+    getOwnPropertyDescriptor: (_, key) => Reflect.getOwnPropertyDescriptor(source.fill(), key),
+    set: (_, key, value) => Reflect.set(source.fill(), key, value),
+    defineProperty: (_, key, descriptor) => Reflect.defineProperty(source.fill(), key, descriptor),
+    deleteProperty: (_, key) => Reflect.deleteProperty(source.fill(), key),
+    preventExtensions: () => Reflect.preventExtensions(source.fill()),
   })
+  const walks = walksOf(source, array)
+  Object.defineProperty(items, INSPECT, { value: () => source.fill() })
   return array
+}
+
+/** The items that were kept, the maker of the others. Classes, as here and below, are what the compiler sees through best. */
+class Source<Item> {
+  readonly items: Item[]
+  /** Every item is made; `items` may have been changed since, as its users like. */
+  whole: boolean
+  readonly #make: (index: number) => Item
+
+  constructor(length: number, make: (index: number) => Item) {
+    this.items = new Array<Item>(length)
+    this.whole = length === 0
+    this.#make = make
+  }
+
+  item(index: number): Item {
+    return this.whole ? this.items[index]! : (this.items[index] ?? this.#make(index))
+  }
+
+  keep(index: number): Item {
+    this.items[index] ??= this.#make(index)
+    return this.items[index]
+  }
+
+  fill(): Item[] {
+    const { length } = this.items
+    for (let i = 0; i < length && !this.whole; i++) this.keep(i)
+    this.whole = true
+    return this.items
+  }
+}
+
+class Walk<Item> implements IterableIterator<Item> {
+  #next = 0
+  readonly #source: Source<Item>
+
+  constructor(source: Source<Item>) {
+    this.#source = source
+  }
+
+  next(): IteratorResult<Item, undefined> {
+    if (this.#next >= this.#source.items.length) return { done: true, value: undefined }
+    return { done: false, value: this.#source.item(this.#next++) }
+  }
+
+  [Symbol.iterator](): this {
+    return this
+  }
 }
 
 /** The index that a property's name is, -1 if it is none: '7', but neither '07' nor '7.0' nor 'at'. */
@@ -77,34 +104,26 @@ function indexOf(key: string): number {
 }
 
 /** The methods that need the items one after the other only. `self` is their `thisArg`. */
-function walksOf<Item>(source: Source<Item>): Map<PropertyKey, unknown> {
-  const { item, all } = source
+function walksOf<Item>(source: Source<Item>, all: Item[]): Map<PropertyKey, unknown> {
   /** The first index that `stop` accepts, -1 if none. */
   const walk = (stop: (item: Item, index: number) => unknown): number => {
-    const end = source.length
-    for (let i = 0; i < end; i++) if (stop(item(i), i)) return i
+    const end = source.items.length
+    for (let i = 0; i < end; i++) if (stop(source.item(i), i)) return i
     return -1
   }
-  const iterate = () => {
-    let next = 0
-    const iterator: IterableIterator<Item> = {
-      next: () => (next < source.length ? { done: false, value: item(next++) } : { done: true, value: undefined }),
-      [Symbol.iterator]: () => iterator,
-    }
-    return iterator
-  }
+  const iterate = () => new Walk(source)
   return new Map<PropertyKey, unknown>([
     [Symbol.iterator, iterate],
     ['values', iterate],
-    ['forEach', (visit: Visit<Item, void>, self?: unknown) => void walk((x, i) => void visit.call(self, x, i, all()))],
-    ['some', (test: Visit<Item, unknown>, self?: unknown) => walk((x, i) => test.call(self, x, i, all())) >= 0],
-    ['every', (test: Visit<Item, unknown>, self?: unknown) => walk((x, i) => !test.call(self, x, i, all())) < 0],
+    ['forEach', (visit: Visit<Item, void>, self?: unknown) => void walk((x, i) => void visit.call(self, x, i, all))],
+    ['some', (test: Visit<Item, unknown>, self?: unknown) => walk((x, i) => test.call(self, x, i, all)) >= 0],
+    ['every', (test: Visit<Item, unknown>, self?: unknown) => walk((x, i) => !test.call(self, x, i, all)) < 0],
     [
       'find',
       (test: Visit<Item, unknown>, self?: unknown) => {
         let found: Item | undefined
         walk((x, i) => {
-          const hit = test.call(self, x, i, all())
+          const hit = test.call(self, x, i, all)
           if (hit) found = x
           return hit
         })
@@ -115,16 +134,16 @@ function walksOf<Item>(source: Source<Item>): Map<PropertyKey, unknown> {
       'filter',
       (test: Visit<Item, unknown>, self?: unknown) => {
         const kept: Item[] = []
-        walk((x, i) => void (test.call(self, x, i, all()) && kept.push(x)))
+        walk((x, i) => void (test.call(self, x, i, all) && kept.push(x)))
         return kept
       },
     ],
     [
       'map',
       <Result>(of: Visit<Item, Result>, self?: unknown) => {
-        const results = new Array<Result>(source.length)
+        const results = new Array<Result>(source.items.length)
         walk((x, i) => {
-          results[i] = of.call(self, x, i, all())
+          results[i] = of.call(self, x, i, all)
         })
         return results
       },
@@ -133,9 +152,9 @@ function walksOf<Item>(source: Source<Item>): Map<PropertyKey, unknown> {
     [
       'reduce',
       <Result>(fold: Fold<Item, Result | Item>, ...start: Result[]) => {
-        let result: Result | Item = start.length > 0 ? (start[0] as Result) : item(0)
+        let result: Result | Item = start.length > 0 ? (start[0] as Result) : source.item(0)
         walk((x, i) => {
-          if (i > 0 || start.length > 0) result = fold(result, x, i, all())
+          if (i > 0 || start.length > 0) result = fold(result, x, i, all)
         })
         return result
       },
