@@ -1,4 +1,5 @@
 /** The arcs that change owner between two rings, merged where neighbours change alike: one walk over both lists of points. */
+import { lazyArray } from './lazy-array.js'
 import type { Points } from './points.js'
 import { matchServers, type RingServer } from './server.js'
 
@@ -69,13 +70,18 @@ export function diffColumns(before: Side, after: Side): ArcColumns {
 /** Part of the circle of (from, to], 0..1. */
 export const arcShare = (from: number, to: number): number => (from < to ? to - from : to - from + CIRCLE) / CIRCLE
 
+/** Up to so many arcs (a server more beside thousands makes fewer) are plain objects at once, which takes a few milliseconds. */
+const PLAIN_MAX = 20_000
+
 export function diffArcs(before: Side, after: Side): Arc[] {
   const columns = diffColumns(before, after)
-  const arcs = new Array<Arc>(columns.to.length)
-  for (let i = 0; i < arcs.length; i++) {
-    const [from, to] = [columns.from[i]!, columns.to[i]!]
-    const [old, now] = [before.servers[columns.before[i]!]!, after.servers[columns.after[i]!]!]
-    arcs[i] = { from, to, before: old, after: now, share: arcShare(from, to) }
+  const { length } = columns.to
+  const arc = (index: number): Arc => {
+    const from = columns.from[index]!
+    const to = columns.to[index]!
+    const old = before.servers[columns.before[index]!]!
+    const now = after.servers[columns.after[index]!]!
+    return { from, to, before: old, after: now, share: arcShare(from, to) }
   }
-  return arcs
+  return length > PLAIN_MAX ? lazyArray(length, arc) : Array.from({ length }, (_, index) => arc(index))
 }
