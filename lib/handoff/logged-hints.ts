@@ -97,7 +97,7 @@ export class LoggedHints implements Hints {
   }
 
   isLossy(home: number): boolean {
-    return this.#log !== null && this.#log.losses().some(loss => loss.home === home)
+    return this.#log?.losses().some(loss => loss.home === home) ?? false
   }
 
   homes(): Iterable<number> {
