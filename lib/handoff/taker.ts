@@ -225,7 +225,13 @@ export class Taker {
       this.#recallLogged(key, waiter)
       return 'waiting'
     }
-    if (this.#hasAll(start, source, arc) || this.#hasLost(start, epoch, arc)) return 'owned'
+    if (this.#hasAll(start, source, arc)) return 'owned'
+    if (this.#hasLost(start, epoch, arc)) {
+      // A miss from now on, also when the log that lost something is forgotten.
+      if (this.#store.installAbsent(key, start)) return 'owned'
+      waiter.failed('out of memory storing object')
+      return 'waiting'
+    }
     const doubt = this.#inDoubt.get(pendingId(key, start))
     if (doubt && generations.isAwayNow(doubt.asked)) return 'blind'
     if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
