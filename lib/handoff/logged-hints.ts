@@ -56,8 +56,10 @@ export class LoggedHints implements Hints {
       done(null)
       return
     }
-    this.#keys.add(text(key))
     this.#log.append(home, { generation, record }, done)
+    // A log that overflowed leaves the key out: then it has no place here, either, and both stay bounded.
+    if (this.#log.find(key)?.state === 'held' || !this.isLossy(home)) this.#keys.add(text(key))
+    else this.#keys.delete(text(key))
   }
 
   bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void {
@@ -97,7 +99,7 @@ export class LoggedHints implements Hints {
   }
 
   isLossy(home: number): boolean {
-    return this.#log !== null && this.#log.losses().some(loss => loss.home === home)
+    return this.#log?.losses().some(loss => loss.home === home) ?? false
   }
 
   homes(): Iterable<number> {

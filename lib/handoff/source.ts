@@ -138,7 +138,9 @@ export class Source {
       this.#effects.send(taker, { type: 'taken', id, seq, generation, key, record, blind })
     }
     if (!generations || before === undefined) {
-      answer(null) // retired: everything of it has long been handed over
+      // Retired: everything of it has long been handed over. To the one that is away, if this node is asked in its place.
+      if (kept === undefined) answer(null)
+      else answer(null, 0)
       return
     }
     const arc = generations.arcAt(this.#store.point(key))

@@ -16,6 +16,7 @@
  */
 import { strict as assert } from 'node:assert'
 import type { EngineApi } from '../engine/contract.js'
+import { encodeRecord } from '../engine/record.js'
 import { askInstead, isKeptForTaker } from './absence.js'
 import type { Generations, Tenure, TransferPlan } from './generations.js'
 import { type Hints, NO_HINTS } from './hints.js'
@@ -103,6 +104,8 @@ export const TAKES_PENDING_MAX = 65536
 const PULL_AGAIN_MS = 20
 /** Of the hash table, looked through in one step when a transfer closes. */
 const BUCKETS_PER_STEP = 65_536
+/** A version is an epoch and a counter of 44 bits (DESIGN 1). */
+const EPOCH_SHIFT = 44n
 
 export class Taker {
   readonly #store: TakerStore
@@ -225,7 +228,15 @@ export class Taker {
       this.#recallLogged(key, waiter)
       return 'waiting'
     }
-    if (this.#hasAll(start, source, arc) || this.#hasLost(start, epoch, arc)) return 'owned'
+    if (this.#hasAll(start, source, arc)) return 'owned'
+    if (this.#hasLost(start, epoch, arc)) {
+      // A miss from now on, also when the log that lost something is forgotten, and whatever comes from the source then.
+      const gone = deletionBefore(key, start)
+      if (this.#store.install(gone, start) !== 'no memory' && this.#store.held(key) >= start) return 'owned'
+      if (this.#store.installAbsent(key, start)) return 'owned'
+      waiter.failed('out of memory storing object')
+      return 'waiting'
+    }
     const doubt = this.#inDoubt.get(pendingId(key, start))
     if (doubt && generations.isAwayNow(doubt.asked)) return 'blind'
     if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
@@ -575,7 +586,6 @@ export class Taker {
 
   /** As #hasLost, of the tenure to which `generation` belongs, for what comes from its source. */
   #hasLostSince(generation: number, key: Uint8Array): boolean {
-    if (this.#store.held(key) >= generation) return false // then the newer one wins
     const generations = this.#generations!
     const arc = generations.arcAt(this.#store.point(key))
     const last = generations.lastOfTenure(this.#self, generation, arc)
@@ -621,6 +631,12 @@ export class Taker {
     }
     return state
   }
+}
+
+/** A deletion that is newer than all that earlier generations wrote, and older than all that `generation` writes. */
+function deletionBefore(key: Uint8Array, generation: number): Uint8Array {
+  const version = BigInt(generation) << EPOCH_SHIFT
+  return encodeRecord({ key, value: null, flags: 0, version, toLiveSec: null, fetched: false, active: false })
 }
 
 const transferId = (generation: number, source: number): string => `${generation}:${source}`

@@ -90,7 +90,7 @@ const MUTATIONS: HandoffMutation[] = [
   {
     rule: 'what a home kept in its memory counts again when it is back',
     absence: 'pauses',
-    edits: [handoff('taker', 'if (own !== null && ', 'if (false && ')],
+    edits: [handoff('taker', 'else if (own !== null && ', 'else if (false && ')],
   },
   {
     rule: 'what was handed over is called deleted in the log first',
@@ -104,6 +104,43 @@ const MUTATIONS: HandoffMutation[] = [
     seed: 206,
     absence: 'pauses',
     edits: [handoff('taker', 'return record !== null && !this.#store.isDeletion(record)', 'return true')],
+  },
+  {
+    rule: 'a node that asked another in the place of an absent one waits for the answer before it says that it knows nothing',
+    absence: 'pauses',
+    edits: [handoff('source', 'if (this.#taker.isInDoubt(key, start))', 'if (false)')],
+  },
+  {
+    rule: 'a take that was sent in the place of an absent node is not forgotten without an answer',
+    absence: 'pauses',
+    edits: [handoff('taker', 'if (isOver || !pending.sent)', 'if (true)')],
+  },
+  {
+    rule: 'batches leave out what the taker only kept while this node was away',
+    absence: 'crashes',
+    edits: [handoff('source', 'return !generations.isKept(this.#self, taker, generation, arc)', 'return true')],
+  },
+  {
+    rule: 'a log that lost something speaks for the present life, too',
+    absence: 'crashes',
+    edits: [handoff('taker', 'if (this.#hasLost(start, epoch, arc))', 'if (false)')],
+  },
+  {
+    rule: 'where there is no log for a node that was away, nothing was lost',
+    absence: 'pauses',
+    edits: [
+      handoff(
+        'logged-hints',
+        'return this.#log === null || this.isLossy(home)',
+        'return !this.#log?.homes().includes(home) || this.isLossy(home)',
+      ),
+    ],
+  },
+  {
+    rule: 'asked in the place of an absent node, a retired generation is no absence',
+    seed: 155,
+    absence: 'pauses',
+    edits: [handoff('source', 'if (kept === undefined)', 'if (true)')],
   },
   {
     rule: 'a logged write outlives no newer one: it is dropped before its arc is unguarded',
@@ -121,7 +158,7 @@ const MUTATIONS: HandoffMutation[] = [
 
 const SEEDS = 600
 
-const PARTS = ['lib/handoff', 'lib/ketama', 'lib/engine', 'test/simulation']
+const PARTS = ['lib/handoff', 'lib/ketama', 'lib/engine', 'test/simulation', 'test/handoff/memory-disk.js']
 
 for (const mutation of MUTATIONS) {
   t.test(mutation.rule, async t => {
