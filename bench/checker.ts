@@ -60,6 +60,8 @@ export class Checker {
     wrong: new Set(),
   }
   readonly examples: string[] = []
+  /** What else is known of a key, for the examples. */
+  about: (index: number) => string = () => ''
   checked = 0
   /** Misses of keys that might be missing. */
   missed = 0
@@ -211,7 +213,7 @@ export class Checker {
     this.answers[kind]++
     this.keys[kind].add(index)
     if (this.examples.length < EXAMPLES_MAX) {
-      this.examples.push(`${kind}: ${this.#data.key(index)} through ${where}: ${what}`)
+      this.examples.push(`${kind}: ${this.#data.key(index)} through ${where}: ${what}${this.about(index)}`)
     }
     return kind
   }

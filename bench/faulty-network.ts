@@ -24,8 +24,8 @@ interface Flow {
 }
 
 interface Proxy {
-  /** The first of its own; 0: it does not listen yet. */
-  port: number
+  /** The first port of its own; null: it does not listen yet. */
+  opened: Promise<number> | null
   servers: Server[]
   /** Real ports, in the order of the proxy's own; none: connections are closed. */
   targets: number[]
@@ -39,17 +39,22 @@ export class FaultyNetwork {
   readonly #stalled = new Set<string>()
 
   /** Listens for `id` on so many ports in a row, and gives the first; again: the same one. */
-  async open(id: string, count: number): Promise<number> {
+  open(id: string, count: number): Promise<number> {
     const proxy = this.#proxyOf(id)
-    if (proxy.port !== 0) return proxy.port
+    // Several nodes that start together ask for the coordinator's.
+    proxy.opened ??= this.#listen(proxy, id, count)
+    return proxy.opened
+  }
+
+  async #listen(proxy: Proxy, id: string, count: number): Promise<number> {
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
       proxy.servers = Array.from({ length: count }, (_, i) =>
         createServer({ allowHalfOpen: true, noDelay: true }, socket => this.#accept(socket, id, i)),
       )
       try {
-        proxy.port = await listen(proxy.servers[0]!, 0)
-        for (let i = 1; i < count; i++) await listen(proxy.servers[i]!, proxy.port + i)
-        return proxy.port
+        const port = await listen(proxy.servers[0]!, 0)
+        for (let i = 1; i < count; i++) await listen(proxy.servers[i]!, port + i)
+        return port
       } catch {
         for (const server of proxy.servers) server.close() // the next port was taken
       }
@@ -87,7 +92,7 @@ export class FaultyNetwork {
   #proxyOf(id: string): Proxy {
     const known = this.#proxies.get(id)
     if (known) return known
-    const proxy: Proxy = { port: 0, servers: [], targets: [] }
+    const proxy: Proxy = { opened: null, servers: [], targets: [] }
     this.#proxies.set(id, proxy)
     return proxy
   }

@@ -42,6 +42,7 @@ const KEYS_PER_MULTI_GET = 8
 const TICK_MS = 4
 /** Different error texts kept; the others are counted as one. */
 const ERROR_TEXTS_MAX = 50
+const WRITES_KEPT = 4
 
 export class Load<P extends string = Phase> {
   /** May be replaced while the load runs. */
@@ -50,12 +51,15 @@ export class Load<P extends string = Phase> {
   requests = 0
   readonly #options: LoadOptions<P>
   readonly #written = new Set<number>()
+  /** The last writes of each key, as sentences. */
+  readonly #history = new Map<number, string[]>()
   #running = false
   #free: (() => void)[] = []
   #tokens = 0
 
   constructor(options: LoadOptions<P>) {
     this.#options = options
+    options.checker.about = index => `; written: ${(this.#history.get(index) ?? []).join(', ')}`
   }
 
   /** Runs until `stop` and resolves when the last answer is there. */
@@ -148,6 +152,7 @@ export class Load<P extends string = Phase> {
     const begun = checker.begins(index)
     const version = checker.issue(index, isDeletion ? 'deletion' : 'value')
     this.#written.add(index)
+    const began = this.#where(name)
     try {
       const key = data.key(index)
       if (isDeletion) {
@@ -170,8 +175,10 @@ export class Load<P extends string = Phase> {
         await client.set(key, data.valueOf(index, version))
         checker.acknowledge(index, version)
       }
+      this.#note(index, `${version} ${isDeletion ? 'deletion ' : ''}${began} to ${clockTime()}`)
     } catch (error) {
       checker.fail(index, version)
+      this.#note(index, `${version} ${isDeletion ? 'deletion ' : ''}${began} FAILED ${clockTime()}`)
       throw error
     } finally {
       this.#written.delete(index)
@@ -180,11 +187,17 @@ export class Load<P extends string = Phase> {
 
   #where(view: string): string {
     const { timeline } = this.#options
-    const at = new Date().toISOString().slice(11, 23)
-    return `${view}, ${timeline.phase} +${Math.round(timeline.phaseMs)} ms (${at})`
+    return `${view}, ${timeline.phase} +${Math.round(timeline.phaseMs)} ms (${clockTime()})`
+  }
+
+  #note(index: number, sentence: string): void {
+    const known = this.#history.get(index) ?? []
+    this.#history.set(index, [...known.slice(1 - WRITES_KEPT), sentence])
   }
 
   #anyKey(): number {
     return Math.floor(this.#options.random() * this.#options.data.keys)
   }
 }
+
+const clockTime = (): string => new Date().toISOString().slice(11, 23)

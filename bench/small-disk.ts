@@ -1,4 +1,4 @@
-/** A disk that can be full: a few megabytes of tmpfs, which only root may mount. Unmounted on every way out. */
+/** A disk that can be full: some MB of tmpfs, which only root may mount. Unmounted at the end, but not by a signal that ends the process: then it stays until umount. */
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'

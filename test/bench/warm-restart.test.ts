@@ -2,7 +2,7 @@
 import t from 'tap'
 import { runWarmRestart, warmRestartText } from '../../bench/warm-restart.js'
 
-t.test('every key is back with its value', async t => {
+t.test('every key is back with its value', { timeout: 180_000 }, async t => {
   const report = await runWarmRestart({ memoryMb: 64, threads: 2, valueBytes: 2000 })
   t.match(report, { missing: 0, wrong: 0, passed: true })
   t.ok(report.items > 10_000, `${report.items} items`)
