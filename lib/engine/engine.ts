@@ -87,6 +87,8 @@ const HOST_COUNTERS = [
   ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers', 'guarded_requests'],
 ]
 
+const HOST_COUNTER_AT = new Map(HOST_COUNTERS.map((name, index): [string, number] => [name, index]))
+
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
 const CLASS_COUNTERS = [
   ...[
@@ -162,6 +164,7 @@ interface Wasm extends HousekeepingWasm, PagesWasm {
   currentEpoch(): number
   pointOf(keyLength: number): number
   routeOf(keyLength: number): void
+  ownerOfRequest(from: number, to: number): number
   heldMark(keyLength: number): bigint
   handOver(keyLength: number, before: number): number
   peek(keyLength: number): number
@@ -403,6 +406,24 @@ export class Engine implements EngineApi {
       settled: words[Word.settled] !== 0,
       tenure: words[Word.tenure]!,
     }
+  }
+
+  ownerOfRequest(offset: number, length: number): number {
+    const size = this.#wasm.ownerOfRequest(offset, offset + length) >>> 0
+    if (size === 0) return 0
+    const { turn } = this
+    turn.owner = this.#words[Word.owner]!
+    turn.epoch = this.#words[Word.epoch]!
+    turn.noreply = this.#words[Word.noreply]!
+    return size
+  }
+
+  ownerOf(bytes: Uint8Array, from: number, to: number): number {
+    const length = to - from
+    if (length <= 0 || length > KEY_MAX) throw new Error(`a key of ${length} bytes is no key`)
+    for (let i = 0; i < length; i++) this.bytes[this.#keyAt + i] = bytes[from + i]!
+    this.#wasm.routeOf(length)
+    return this.#words[Word.pointOwner]!
   }
 
   point(key: Uint8Array): number {
@@ -723,8 +744,8 @@ export class Engine implements EngineApi {
   }
 
   count(name: string, by: number): void {
-    const index = HOST_COUNTERS.indexOf(name)
-    if (index < 0) throw new Error(`no counter is called "${name}"`)
+    const index = HOST_COUNTER_AT.get(name)
+    if (index === undefined) throw new Error(`no counter is called "${name}"`)
     this.#hostCounters[index]! += by
   }
 }

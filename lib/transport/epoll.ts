@@ -74,6 +74,8 @@ export class EpollLoop implements Loop {
   readonly #watched = new Map<number, Watched>()
   readonly #timers = new TimerHeap()
   #soon: (() => void)[] = []
+  /** The other of two lists: empty, while one is run what comes goes here. */
+  #soonNext: (() => void)[] = []
   #retired: number[] = []
   #wake: () => void = () => {}
   #now = performance.now()
@@ -258,8 +260,10 @@ export class EpollLoop implements Loop {
 
   #runSoon(): void {
     const soon = this.#soon
-    this.#soon = []
+    this.#soon = this.#soonNext
     for (const task of soon) task()
+    soon.length = 0
+    this.#soonNext = soon
   }
 
   #closeRetired(): void {
