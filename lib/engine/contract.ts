@@ -334,6 +334,13 @@ export interface EngineApi {
    * turn.owner, turn.epoch and turn.noreply say whose it is. 0: it is not whole, not of one key, or the host must look itself. Any thread.
    */
   ownerOfRequest(offset: number, length: number): number
+  /** Keys in [from, to) of a line, in order, and their owners by the route in force. Uses tx and scratch. Any thread. */
+  ownersOfKeys(
+    line: Uint8Array,
+    from: number,
+    to: number,
+    each: (from: number, to: number, owner: number) => void,
+  ): void
   /** Owner of the key at [from, to) of `bytes` by the route in force. Any thread. */
   ownerOf(bytes: Uint8Array, from: number, to: number): number
   /** md5 word 0 of the key, any thread. */

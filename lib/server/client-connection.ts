@@ -551,9 +551,10 @@ export class ClientConnection implements ConnectionHandler {
       else if (replyLength > 0) {
         copyBytes(reply!, replyAt, engine.bytes, offset + size, replyLength)
         size += replyLength
+        if (request.isLent) this.#plane.arena.give(reply!)
       }
     }
-    if (done === pending.length) pending.length = 0
+    if (done === 1) pending.shift()
     else if (done > 0) pending.splice(0, done)
     if (size > 0) this.#sendFrom(offset, size)
     const first = pending[0]
@@ -626,6 +627,8 @@ export class ClientConnection implements ConnectionHandler {
   }
 
   #copy(offset: number, length: number): Buffer {
-    return Buffer.from(this.#plane.engine.bytes.slice(offset, offset + length).buffer)
+    const copy = Buffer.allocUnsafe(length)
+    copy.set(this.#plane.engine.bytes.subarray(offset, offset + length))
+    return copy
   }
 }

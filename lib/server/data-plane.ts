@@ -293,10 +293,9 @@ export class DataPlane {
 
   #multi(request: Request, local: (part: Request) => void): void {
     multiGet(request, {
-      elsewhere: (bytes, from, to) => {
-        const owner = this.engine.ownerOf(bytes, from, to)
-        return owner === this.#self ? null : owner
-      },
+      keys: (line, from, to, each) => this.engine.ownersOfKeys(line, from, to, each),
+      self: this.#self,
+      arena: this.arena,
       local,
       forward: (owner, part) => this.#forwarder.send(owner, part),
     })

@@ -10,26 +10,45 @@
  * bytes; nothing is made of them but the lines.
  */
 import { copyBytes } from '../transport/copy-bytes.js'
+import type { ReplyArena } from './reply-arena.js'
 import { lineEnd, type Request } from './request.js'
 
 export interface MultiGetParts {
-  /** Node number of the owner of the key at [from, to) of `bytes`, or null when the key is for this node to answer (perhaps after a take). */
-  elsewhere(bytes: Buffer, from: number, to: number): number | null
+  /** Keys in [from, to) of the line, in order, with the number of the node that owns each. */
+  keys(line: Buffer, from: number, to: number, each: (from: number, to: number, owner: number) => void): void
+  /** This node's number: such keys are for it to answer, perhaps after a take. */
+  self: number
+  /** Where answers lie until they are merged. */
+  arena: ReplyArena
   local(request: Request): void
   forward(owner: number, request: Request): void
 }
 
 interface Line {
+  /** Null: this node. */
   owner: number | null
-  /** Positions in `#from` and `#to`. */
-  keys: number[]
+  /** Its keys: positions in `#keys`, each of which names the next. */
+  first: number
+  last: number
+  count: number
   /** Bytes of its keys, with a space before each. */
   keyBytes: number
   reply: Buffer | null
-  /** Where the merge stands in `reply`. */
+  /** What of `reply` it is: the merge moves `at`. */
+  from: number
   at: number
+  end: number
+  /** `reply` goes back to the arena. */
+  isLent: boolean
 }
 
+/** What is known of a key, as numbers one behind the other in `#keys`. */
+const FROM = 0
+const TO = 1
+const LINE = 2
+const NEXT = 3
+const BLOCK = 4
+const KEY_NUMBERS = 5
 /** Keys asked of one node in one line; longer lists are cut into several lines. */
 const KEYS_PER_LINE = 100
 /** Lines under way at once: together they bound what comes back before it is looked at. */
@@ -57,10 +76,7 @@ class MultiGet {
   readonly #parts: MultiGetParts
   /** Length of the words before the keys. */
   #head = 0
-  readonly #from: number[] = []
-  readonly #to: number[] = []
-  /** The line that asks for a key. */
-  readonly #lineOf: Line[] = []
+  readonly #keys: number[] = []
   readonly #lines: Line[] = []
   readonly #running = new Set<Request>()
   #bytes = 0
@@ -74,7 +90,6 @@ class MultiGet {
   }
 
   start(): void {
-    this.#findKeys()
     this.#split()
     this.#whole.cancel = () => {
       for (const part of this.#running) {
@@ -86,41 +101,32 @@ class MultiGet {
     this.#goOn()
   }
 
-  #findKeys(): void {
-    const { bytes } = this.#whole
-    const end = lineEnd(bytes)
-    let words = 0
-    let wordsMax = 1
-    for (let at = 0; at < end; ) {
-      while (at < end && bytes[at] === SPACE) at++
-      const from = at
-      while (at < end && bytes[at] !== SPACE) at++
-      if (at === from) return
-      if (words === 0 && isTouching(bytes, from)) wordsMax = 2
-      if (words++ < wordsMax) this.#head = at
-      else {
-        this.#from.push(from)
-        this.#to.push(at)
-      }
-    }
-  }
-
   #split(): void {
-    const open = new Map<number, Line>()
     const { bytes } = this.#whole
-    for (let i = 0; i < this.#from.length; i++) {
-      const [from, to] = [this.#from[i]!, this.#to[i]!]
-      const owner = this.#parts.elsewhere(bytes, from, to)
-      let line = owner === null ? undefined : open.get(owner)
-      if (!line || line.keys.length === KEYS_PER_LINE) {
-        line = { owner, keys: [], keyBytes: 0, reply: null, at: 0 }
-        this.#lines.push(line)
-        if (owner !== null) open.set(owner, line)
+    const { self } = this.#parts
+    const end = lineEnd(bytes)
+    this.#head = wordEnd(bytes, 0, end)
+    if (isTouching(bytes)) this.#head = wordEnd(bytes, this.#head, end)
+    const open = new Map<number, number>()
+    this.#parts.keys(bytes, this.#head, end, (from, to, owner) => {
+      const key = this.#keys.length
+      const before = owner === self ? undefined : open.get(owner)
+      const isFull = before === undefined || this.#lines[before]!.count === KEYS_PER_LINE
+      const number = isFull ? this.#lines.length : before
+      this.#keys.push(from, to, number, -1, 0)
+      if (!isFull) {
+        const line = this.#lines[number]!
+        this.#keys[line.last + NEXT] = key
+        line.last = key
+        line.count++
+        line.keyBytes += to - from + 1
+        return
       }
-      line.keys.push(i)
-      line.keyBytes += to - from + 1
-      this.#lineOf.push(line)
-    }
+      const range = { first: key, last: key, count: 1, keyBytes: to - from + 1 }
+      const answer = { reply: null, from: 0, at: 0, end: 0, isLent: false }
+      this.#lines.push({ owner: owner === self ? null : owner, ...range, ...answer })
+      if (owner !== self) open.set(owner, number)
+    })
   }
 
   /** Starts lines until enough are under way. An answer may come from within. */
@@ -136,6 +142,7 @@ class MultiGet {
   }
 
   #ask(line: Line): void {
+    const { arena } = this.#parts
     const part: Request = {
       bytes: this.#textOf(line),
       hops: this.#whole.hops,
@@ -143,12 +150,13 @@ class MultiGet {
       cancel: null,
       sentId: 0,
       answer: reply => {
+        if (!part.dropped) this.#answered(part, line, reply, 0, reply.length)
+      },
+      answerBorrowed: reply => {
         if (part.dropped) return
-        this.#running.delete(part)
-        line.reply = reply
-        this.#bytes += reply.length
-        this.#failure = (this.#bytes > ANSWER_BYTES_MAX ? TOO_LONG : failureOf(reply)) ?? this.#failure
-        this.#goOn()
+        const kept = arena.put(reply)
+        line.isLent = arena.isOwn
+        this.#answered(part, line, kept, arena.at, reply.length)
       },
     }
     this.#running.add(part)
@@ -156,14 +164,26 @@ class MultiGet {
     else this.#parts.forward(line.owner, part)
   }
 
-  #textOf({ keys, keyBytes }: Line): Buffer {
+  #answered(part: Request, line: Line, reply: Buffer, from: number, length: number): void {
+    this.#running.delete(part)
+    line.reply = reply
+    line.from = from
+    line.at = from
+    line.end = from + length
+    this.#bytes += length
+    this.#failure = (this.#bytes > ANSWER_BYTES_MAX ? TOO_LONG : failureOf(line)) ?? this.#failure
+    this.#goOn()
+  }
+
+  #textOf({ first, keyBytes }: Line): Buffer {
     const { bytes } = this.#whole
+    const keys = this.#keys
     const text = Buffer.allocUnsafe(this.#head + keyBytes + 2)
     copyBytes(bytes, 0, text, 0, this.#head)
     let at = this.#head
-    for (const key of keys) {
-      const from = this.#from[key]!
-      const length = this.#to[key]! - from
+    for (let key = first; key >= 0; key = keys[key + NEXT]!) {
+      const from = keys[key + FROM]!
+      const length = keys[key + TO]! - from
       text[at++] = SPACE
       copyBytes(bytes, from, text, at, length)
       at += length
@@ -175,77 +195,106 @@ class MultiGet {
 
   #finish(): void {
     this.#whole.cancel = null
-    this.#whole.answer(this.#failure ?? this.#merge())
+    const size = this.#failure ? 0 : this.#measure()
+    if (this.#failure) this.#whole.answer(this.#failure)
+    else if (this.#whole.answerBorrowed) {
+      const { arena } = this.#parts
+      const answer = arena.take(size)
+      this.#merge(answer)
+      this.#whole.answerBorrowed(answer.subarray(0, size))
+      arena.give(answer)
+    } else {
+      const answer = Buffer.allocUnsafe(size)
+      this.#merge(answer)
+      this.#whole.answer(answer)
+    }
+    for (const { isLent, reply } of this.#lines) if (isLent) this.#parts.arena.give(reply!)
   }
 
-  #merge(): Buffer {
-    const blocks = new Int32Array(this.#from.length)
+  /** Finds the block of each key that has one. Length of the whole answer; where it cannot be made, `#failure` says why. */
+  #measure(): number {
+    const { bytes } = this.#whole
+    const keys = this.#keys
     let size = END.length
-    for (let i = 0; i < blocks.length; i++) {
-      const line = this.#lineOf[i]!
-      const length = blockLength(line.reply!, line.at, this.#whole.bytes, this.#from[i]!, this.#to[i]!)
-      if (length < 0) return CUT_OFF
-      blocks[i] = length
+    for (let key = 0; key < keys.length; key += KEY_NUMBERS) {
+      const line = this.#lines[keys[key + LINE]!]!
+      const length = blockLength(line, bytes, keys[key + FROM]!, keys[key + TO]!)
+      if (length < 0) this.#failure = CUT_OFF
+      if (length < 0) return 0
+      keys[key + BLOCK] = length
       line.at += length
       size += length
     }
-    if (size > ANSWER_BYTES_MAX) return TOO_LONG
-    for (const line of this.#lines) {
-      if (line.at !== line.reply!.length - END.length) return CUT_OFF
-      line.at = 0
-    }
-    const answer = Buffer.allocUnsafe(size)
+    for (const line of this.#lines) if (line.at !== line.end - END.length) this.#failure = CUT_OFF
+    if (size > ANSWER_BYTES_MAX) this.#failure = TOO_LONG
+    return size
+  }
+
+  #merge(answer: Buffer): void {
+    const keys = this.#keys
+    for (const line of this.#lines) line.at = line.from
     let at = 0
-    for (let i = 0; i < blocks.length; i++) {
-      const line = this.#lineOf[i]!
-      const length = blocks[i]!
-      if (length > 0) copyBytes(line.reply!, line.at, answer, at, length)
+    for (let key = 0; key < keys.length; key += KEY_NUMBERS) {
+      const length = keys[key + BLOCK]!
+      if (length === 0) continue
+      const line = this.#lines[keys[key + LINE]!]!
+      copyBytes(line.reply!, line.at, answer, at, length)
       line.at += length
       at += length
     }
     copyBytes(END, 0, answer, at, END.length)
-    return answer
   }
 }
 
-/** What to answer instead, when the reply is no list of blocks. */
-function failureOf(reply: Buffer): Buffer | null {
-  const isList = startsWith(reply, VALUE) || startsWith(reply, END)
-  if (isList) return endsWithEnd(reply) ? null : CUT_OFF
-  const end = reply.indexOf(LF)
-  return end < 0 ? CUT_OFF : reply.subarray(0, end + 1)
+/** What to answer instead, when a line's answer is no list of blocks. */
+function failureOf({ reply, from, end }: Line): Buffer | null {
+  const bytes = reply!
+  if (isAt(bytes, from, end, VALUE) || isAt(bytes, from, end, END)) {
+    return isAt(bytes, end - END.length, end, END) ? null : CUT_OFF
+  }
+  const line = bytes.indexOf(LF, from)
+  return line < 0 || line >= end ? CUT_OFF : Buffer.from(bytes.subarray(from, line + 1))
 }
 
-/** Of the VALUE block at `at` of the reply, if it is this key's; 0: it is another's, or the list ends. -1: it is cut off. */
-function blockLength(reply: Buffer, at: number, bytes: Buffer, from: number, to: number): number {
+/** Of the VALUE block at `line.at`, if it is this key's; 0: it is another's, or the list ends. -1: it is cut off. */
+function blockLength(line: Line, bytes: Buffer, from: number, to: number): number {
+  const { at } = line
+  const reply = line.reply!
+  const last = line.end - END.length
   const keyAt = at + VALUE.length
   const length = to - from
-  if (reply[at] !== VALUE[0] || reply[keyAt + length] !== SPACE) return 0
+  if (keyAt + length >= last || reply[at] !== VALUE[0] || reply[keyAt + length] !== SPACE) return 0
   for (let i = 0; i < length; i++) if (reply[keyAt + i] !== bytes[from + i]) return 0
   // The flags; then how many bytes.
   let next = keyAt + length + 1
-  while (isDigit(reply[next])) next++
+  while (next < last && isDigit(reply[next]!)) next++
   next++
   let size = 0
-  for (; isDigit(reply[next]); next++) size = size * 10 + reply[next]! - ZERO
-  while (next < reply.length && reply[next] !== LF) next++
+  for (; next < last && isDigit(reply[next]!); next++) size = size * 10 + reply[next]! - ZERO
+  while (next < last && reply[next] !== LF) next++
   const end = next + 1 + size + 2
-  return end <= reply.length - END.length ? end - at : -1
+  return end <= last ? end - at : -1
 }
 
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= ZERO && byte <= ZERO + 9
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= ZERO + 9
 }
 
-function startsWith(reply: Buffer, head: Buffer): boolean {
-  return reply.length >= head.length && reply.compare(head, 0, head.length, 0, head.length) === 0
+/** Does [from, end) of the bytes begin with this? */
+function isAt(bytes: Buffer, from: number, end: number, head: Buffer): boolean {
+  const to = from + head.length
+  return from >= 0 && to <= end && bytes.compare(head, 0, head.length, from, to) === 0
 }
 
-function endsWithEnd(reply: Buffer): boolean {
-  return reply.length >= END.length && reply.compare(END, 0, END.length, reply.length - END.length) === 0
+/** End of the word at or behind `from`. */
+function wordEnd(bytes: Buffer, from: number, end: number): number {
+  let at = from
+  while (at < end && bytes[at] === SPACE) at++
+  while (at < end && bytes[at] !== SPACE) at++
+  return at
 }
 
 /** `gat` or `gats`: the exptime comes before the keys. */
-function isTouching(bytes: Buffer, at: number): boolean {
-  return bytes[at] === LETTER_G && bytes[at + 1] === LETTER_A && bytes[at + 2] === LETTER_T
+function isTouching(bytes: Buffer): boolean {
+  return bytes[0] === LETTER_G && bytes[1] === LETTER_A && bytes[2] === LETTER_T
 }

@@ -31,6 +31,8 @@ export class Pending implements Request {
   reply: Buffer | null = null
   replyAt = 0
   replyLength = 0
+  /** `reply` goes back to the arena. */
+  isLent = false
   /** It is being answered in parts; `isAnswered` comes with the last one. */
   stream: ReplyStream | null = null
   protected readonly host: PendingHost
@@ -63,6 +65,7 @@ export class Pending implements Request {
     const { arena } = this.host
     this.reply = arena.put(reply)
     this.replyAt = arena.at
+    this.isLent = arena.isOwn
     this.replyLength = reply.length
     this.isAnswered = true
     if (!this.dropped) this.host.wake()

@@ -58,6 +58,31 @@ export function ownerOfRequest(from: u32, to: u32): u32 {
   return slot ? length : 0
 }
 
+/**
+ * Keys of the line at [from, to), one entry of 8 bytes each at `table`: where it begins behind `from`, then its length (u16) and its
+ * owner (u16). At most `entries`; where to go on comes back, `to` when that was all. How many there are goes to the turn block.
+ */
+export function ownersOfKeys(from: u32, to: u32, table: u32, entries: u32): u32 {
+  enterTurn()
+  const slot = currentSlot()
+  let at = from
+  let out = table
+  const full = table + (entries << 3)
+  while (out != full) {
+    while (at < to && load<u8>(at) == SPACE) at++
+    if (at >= to) break
+    const key = at
+    while (at < to && load<u8>(at) != SPACE) at++
+    store<u32>(out, key - from)
+    store<u16>(out, <u16>(at - key), 4)
+    store<u16>(out, <u16>(slot ? arcOwner(slot, arcOf(slot, key, at - key)) : 0), 6)
+    out += 8
+  }
+  leaveTurn()
+  store<u32>(turn, (out - table) >> 3, 80)
+  return at
+}
+
 function isBase64(flags: u32): bool {
   for (let i = flags; i < tokenCount; i++) if (load<u8>(token(i)) == LETTER_B) return true
   return false
