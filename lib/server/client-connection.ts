@@ -11,6 +11,8 @@
  * nodes may be pipelined, as long as all of them were routed by the same epoch. So one client's order for one key holds,
  * even if the route changes in between.
  *
+ * A request for another node whose link is open goes out from the engine's memory, and is kept nowhere; so do those behind it.
+ *
  * `#drive` is the only one that moves things, and never runs inside itself: an answer that comes from within a step is
  * noticed by the next step. So a client that sends ten thousand commands at once costs no stack.
  */
