@@ -84,8 +84,9 @@ async function compareOne(workload: Workload, options: CompareOptions): Promise<
   const contenders: Contender[] = []
   try {
     const memoryMb = workload.memoryMb
-    const isRouter = peers.some(peer => peer.isRouter)
-    contenders.push(await started((isRouter ? startOurRouter : startOurs)(ours, memoryMb, cores)))
+    const backends = Math.max(0, ...peers.map(peer => peer.backends))
+    const mine = backends > 0 ? startOurRouter(ours, memoryMb, cores, backends) : startOurs(ours, memoryMb, cores)
+    contenders.push(await started(mine))
     for (const peer of peers) contenders.push(await started(startPeer(peer, memoryMb, cores)))
     const series = named(contenders).map((name): Series => ({ name, rounds: [], failed: null }))
     for (let round = 0; round < rounds; round++) {

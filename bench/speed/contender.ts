@@ -28,8 +28,13 @@ export async function startOurs(args: string, memoryMb: number, cores: Cores): P
   return { name: 'continuum', port: Number(clientPort), pid: server.pid, stop: () => server.stop() }
 }
 
-/** Our router in front of one node of ours: the tier's coordinator and the node live on the load's core, as a peer's backend does. */
-export async function startOurRouter(args: string, memoryMb: number, cores: Cores): Promise<Contender> {
+/** Our router in front of nodes of ours: the tier's coordinator and the nodes live on the load's core, as a peer's backends do. */
+export async function startOurRouter(
+  args: string,
+  memoryMb: number,
+  cores: Cores,
+  backends: number,
+): Promise<Contender> {
   const started = new Started()
   const directory = started.directory()
   const own = (core: number, ...words: string[]) => {
@@ -43,7 +48,7 @@ export async function startOurRouter(args: string, memoryMb: number, cores: Core
       const join = ['--join', String(store), '--node-id', id, '--weight', weight]
       return own(core, 'server', '-p', '0', '-l', '127.0.0.1', '-t', '1', '-m', String(memoryMb), ...join, ...more)
     }
-    await node(cores.load, 'backend', '1', []).ready()
+    for (let i = 1; i <= backends; i++) await node(cores.load, `backend-${i}`, '1', []).ready()
     const more = args.split(' ').filter(word => word !== '')
     const router = node(cores.server, 'router', '0', more)
     const { clientPort } = await router.ready()
@@ -54,8 +59,10 @@ export async function startOurRouter(args: string, memoryMb: number, cores: Core
 export async function startPeer(template: Template, memoryMb: number, cores: Cores): Promise<Contender> {
   const started = new Started()
   return started.orStop(async () => {
-    const backend = template.isRouter ? await freePort() : 0
-    if (template.isRouter) {
+    const backends: number[] = []
+    while (backends.length < template.backends) {
+      const backend = await freePort()
+      backends.push(backend)
       const words = ['memcached', '-t', '1', '-l', '127.0.0.1', '-p', String(backend), '-m', String(memoryMb)]
       if (process.getuid?.() === 0) words.push('-u', 'nobody')
       const [command, ...rest] = pinned(cores.load, words)
@@ -66,7 +73,7 @@ export async function startPeer(template: Template, memoryMb: number, cores: Cor
       port,
       spare: await freePort(),
       memory: memoryMb,
-      backend,
+      backends,
       directory: started.directory(),
     })
     const [command, ...rest] = pinned(cores.server, filled)

@@ -1,8 +1,8 @@
 /**
  * How a peer is started, as one line of text with places to fill in: {port}, {spare} (another free port), {memory} (-m of the
- * workload), {backend} (port of a memcached that a router stands in front of) and {config:<file>}, a file in which the same
- * places are filled in. Pure but for
- * reading and writing that file. No shell: words are split at spaces, quotes hold them together.
+ * workload), {backend}, {backend2} ... {backend9} (ports of memcacheds that a router stands in front of) and {config:<file>}, a file in
+ * which the same places are filled in. Pure but for reading and writing that file. No shell: words are split at spaces, quotes
+ * hold them together.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
@@ -12,18 +12,20 @@ export interface Template {
   text: string
   words: string[]
   name: string
-  isRouter: boolean
+  /** How many memcacheds it is a router in front of; 0: it is none. */
+  backends: number
 }
 
 export interface Places {
   port: number
   spare: number
   memory: number
-  backend: number
+  backends: readonly number[]
   /** Where filled-in files go. */
   directory: string
 }
 
+const BACKEND = /\{backend([2-9]?)\}/g
 const CONFIG = /^\{config:(.+)\}$/
 
 export function parseTemplate(text: string): Template {
@@ -38,10 +40,11 @@ export function parseTemplate(text: string): Template {
     words
       .filter(word => !CONFIG.test(word))
       .join(' ')
-      .match(/\{(?!port\}|memory\}|backend\}|spare\})[^}]*\}/) ?? []
+      .match(/\{(?!port\}|memory\}|backend[2-9]?\}|spare\})[^}]*\}/) ?? []
   if (unknown)
     throw new Sentence(`--peer "${text}": ${unknown} is none of {port}, {spare}, {memory}, {backend}, {config:<file>}`)
-  return { text, words, name: basename(words[0]!), isRouter: all.includes('{backend}') }
+  const backends = Math.max(0, ...[...all.matchAll(BACKEND)].map(([, number]) => Number(number || 1)))
+  return { text, words, name: basename(words[0]!), backends }
 }
 
 /** The command. memcached gets what it needs here if the template does not say it: the workload's memory, a user. */
@@ -61,10 +64,10 @@ export function fillIn({ words, name }: Template, places: Places): string[] {
   return filled
 }
 
-function replaced(text: string, { port, spare, memory, backend }: Places): string {
+function replaced(text: string, { port, spare, memory, backends }: Places): string {
   return text
     .replaceAll('{port}', String(port))
     .replaceAll('{spare}', String(spare))
     .replaceAll('{memory}', String(memory))
-    .replaceAll('{backend}', String(backend))
+    .replaceAll(BACKEND, (_, number) => String(backends[Number(number || 1) - 1]))
 }

@@ -329,6 +329,20 @@ export interface EngineApi {
   epoch(): number
   /** Any thread. */
   route(key: Uint8Array): Routed
+  /**
+   * Length of the request of one key that begins at `offset` of the memory, when it lies whole in `length` bytes: nothing is executed;
+   * turn.owner, turn.epoch and turn.noreply say whose it is. 0: it is not whole, not of one key, or the host must look itself. Any thread.
+   */
+  ownerOfRequest(offset: number, length: number): number
+  /** Keys in [from, to) of a line, in order, and their owners by the route in force. Uses tx and scratch. Any thread. */
+  ownersOfKeys(
+    line: Uint8Array,
+    from: number,
+    to: number,
+    each: (from: number, to: number, owner: number) => void,
+  ): void
+  /** Owner of the key at [from, to) of `bytes` by the route in force. Any thread. */
+  ownerOf(bytes: Uint8Array, from: number, to: number): number
   /** md5 word 0 of the key, any thread. */
   point(key: Uint8Array): number
   /** Mark of what this node holds for the key, item or tombstone; -1 when nothing. */

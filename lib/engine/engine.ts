@@ -131,6 +131,8 @@ const TEXT_MAX = 1024
 /** lib/engine/assembly/prefixes.ts */
 const PREFIX_BUCKETS = 1024
 const PREFIX_ENTRY = 40
+/** Keys that are looked at in one call; what is told of them goes to tx. */
+const KEYS_AT_ONCE = 4096
 const RESUME_KIND = 2 ** 32
 /** In an item (lib/engine/assembly/item.ts). */
 const ITEM_TIME = 16
@@ -165,6 +167,8 @@ interface Wasm extends HousekeepingWasm, PagesWasm {
   currentEpoch(): number
   pointOf(keyLength: number): number
   routeOf(keyLength: number): void
+  ownerOfRequest(from: number, to: number): number
+  ownersOfKeys(from: number, to: number, table: number, entries: number): number
   heldMark(keyLength: number): bigint
   handOver(keyLength: number, before: number): number
   peek(keyLength: number): number
@@ -250,6 +254,7 @@ export class Engine implements EngineApi {
   readonly #words: Uint32Array
   readonly #hostCounters: Float64Array
   readonly #keyAt: number
+  #keyTable: Uint32Array | null = null
   readonly #streams: Uint32Array
 
   constructor(arena: Arena, thread: number) {
@@ -406,6 +411,48 @@ export class Engine implements EngineApi {
       settled: words[Word.settled] !== 0,
       tenure: words[Word.tenure]!,
     }
+  }
+
+  ownerOfRequest(offset: number, length: number): number {
+    const size = this.#wasm.ownerOfRequest(offset, offset + length) >>> 0
+    if (size === 0) return 0
+    const { turn } = this
+    turn.owner = this.#words[Word.owner]!
+    turn.epoch = this.#words[Word.epoch]!
+    turn.noreply = this.#words[Word.noreply]!
+    return size
+  }
+
+  ownersOfKeys(
+    line: Uint8Array,
+    from: number,
+    to: number,
+    each: (from: number, to: number, owner: number) => void,
+  ): void {
+    const { scratch, tx, bytes } = this
+    if (to > scratch.length) throw new Error(`a line of ${to} bytes is too long to be looked at`)
+    bytes.set(line, scratch.offset)
+    this.#keyTable ??= new Uint32Array(this.arena.memory.buffer, tx.offset, 2 * KEYS_AT_ONCE)
+    const table = this.#keyTable
+    for (let at = from; at < to; ) {
+      const start = scratch.offset + at
+      const end = this.#wasm.ownersOfKeys(start, scratch.offset + to, tx.offset, KEYS_AT_ONCE) >>> 0
+      const words = 2 * this.#words[Word.written]!
+      for (let i = 0; i < words; i += 2) {
+        const key = at + table[i]!
+        const more = table[i + 1]!
+        each(key, key + (more & 0xffff), more >>> 16)
+      }
+      at = end - scratch.offset
+    }
+  }
+
+  ownerOf(bytes: Uint8Array, from: number, to: number): number {
+    const length = to - from
+    if (length <= 0 || length > KEY_MAX) throw new Error(`a key of ${length} bytes is no key`)
+    for (let i = 0; i < length; i++) this.bytes[this.#keyAt + i] = bytes[from + i]!
+    this.#wasm.routeOf(length)
+    return this.#words[Word.pointOwner]!
   }
 
   point(key: Uint8Array): number {

@@ -11,22 +11,20 @@
  * nodes may be pipelined, as long as all of them were routed by the same epoch. So one client's order for one key holds,
  * even if the route changes in between.
  *
+ * A request for another node whose link is open goes out from the engine's memory, and is kept nowhere; so do those behind it.
+ *
  * `#drive` is the only one that moves things, and never runs inside itself: an answer that comes from within a step is
  * noticed by the next step. So a client that sends ten thousand commands at once costs no stack.
  */
 import { Stop, type Turn } from '../engine/contract.js'
 import { requestOf } from '../engine/pieces.js'
+import { copyBytes } from '../transport/copy-bytes.js'
 import type { Connection, ConnectionHandler, Timer } from '../transport/loop.js'
 import { type CloseReason, type ConnState, numberOf } from './conn-events.js'
 import type { DataPlane } from './data-plane.js'
 import { InputBuffer } from './input-buffer.js'
-import { type ReplyStream, type Request, shapeOf, tokensOf } from './request.js'
-
-interface Pending extends Request {
-  reply: Buffer | null
-  /** It is being answered in parts; `reply` comes with the last one. */
-  stream: ReplyStream | null
-}
+import { Pending, type PendingHost, PendingInParts } from './pending.js'
+import { type ReplyStream, shapeOf, tokensOf } from './request.js'
 
 /** Requests and bytes of one connection that may be at other nodes at once; more are not read until some are answered. */
 const PIPELINED_MAX = 1024
@@ -35,6 +33,8 @@ const PIPELINED_BYTES_MAX = 4 << 20
 const REPLY_BYTES_MAX = 16 << 20
 const REPLY_BYTES_FIRST = 65_536
 const REPLY_BYTES_LEAST = 4096
+/** What is looked at in one go of bytes that were kept behind pending requests. */
+const PIPELINED_COPY_MAX = 16_384
 /** Bytes read ahead while requests are pending. */
 const AHEAD_BYTES_MAX = 65_536
 /** A retrieval line may be long (PROTOCOL D1), but not without end. */
@@ -44,7 +44,6 @@ const LINE_MAX = 2048
 /** Replies that go out together are joined up to this size: one system call instead of many. */
 const JOINED_BYTES_MAX = 65_536
 const LF = 0x0a
-const EMPTY = Buffer.alloc(0)
 /** Commands of one line that need no key's place. */
 const SHAPELESS = new Set(['get', 'gets', 'gat', 'gats', 'stats', 'version', 'verbosity', 'config', 'mn', 'flush_all'])
 const wordOf = (line: Buffer) => tokensOf(line)[0]?.toString('latin1') ?? ''
@@ -53,7 +52,8 @@ export class ClientConnection implements ConnectionHandler {
   readonly #plane: DataPlane
   readonly #connection: Connection
   readonly #onGone: (reason: CloseReason) => void
-  readonly #takesParts: boolean
+  readonly #Request: typeof Pending
+  readonly #host: PendingHost
   readonly #kept = new InputBuffer()
   /** What is kept is the start of a line: wait for more of it. */
   #incomplete = false
@@ -77,6 +77,11 @@ export class ClientConnection implements ConnectionHandler {
   /** The last read took everything: asking again would only cost a system call. */
   #drained = false
   #wakePending = false
+  readonly #driveNow = () => {
+    this.#wakePending = false
+    this.#plane.newTurn(this.#number)
+    this.#drive(0)
+  }
   #turnTimer: Timer | null = null
   #seenAt: number
   /** Loop time of the last event of the client, ms. */
@@ -88,12 +93,19 @@ export class ClientConnection implements ConnectionHandler {
 
   /** `takesParts`: an answer without end may be sent as the client takes it. */
   constructor(plane: DataPlane, connection: Connection, onGone: (reason: CloseReason) => void, takesParts = true) {
-    this.#takesParts = takesParts
+    this.#Request = takesParts ? PendingInParts : Pending
     this.#plane = plane
     this.#connection = connection
     this.#onGone = onGone
     this.#seenAt = plane.idleTick
     this.#number = numberOf(connection)
+    this.#host = {
+      number: this.#number,
+      arena: plane.arena,
+      wake: () => this.#driveSoon(),
+      close: () => connection.close(),
+      handOver: watcher => this.#handOver(watcher),
+    }
     this.activeAt = plane.loop.now()
   }
 
@@ -174,7 +186,7 @@ export class ClientConnection implements ConnectionHandler {
     this.#pending = []
     for (const request of pending) {
       request.stream?.close()
-      if (request.reply) continue
+      if (request.isAnswered) continue
       request.dropped = true
       request.cancel?.()
     }
@@ -227,11 +239,7 @@ export class ClientConnection implements ConnectionHandler {
   #driveSoon(): void {
     if (this.#driving || this.#wakePending) return
     this.#wakePending = true
-    this.#plane.loop.soon(() => {
-      this.#wakePending = false
-      this.#plane.newTurn(this.#number)
-      this.#drive(0)
-    })
+    this.#plane.loop.soon(this.#driveNow)
   }
 
   #driveNextTurn(): void {
@@ -256,13 +264,20 @@ export class ClientConnection implements ConnectionHandler {
     if (this.#filling) return this.#came(this.#fillFromSocket(this.#filling))
     const kept = this.#kept.length
     const { rx } = engine
-    if (this.#pending.length > 0 || this.#collecting || kept > rx.length / 2) return this.#receiveAside()
+    if (this.#collecting || kept > rx.length / 2) return this.#receiveAside()
+    const isBehind = this.#pending.length > 0
+    if (isBehind && (kept > LINE_MAX || this.#resume !== 0)) return this.#receiveAside()
     const count = this.#connection.recv(rx.offset + kept, rx.length - kept)
     if (!this.#came(count)) return false
     this.#drained = kept + count < rx.length
     if (kept > 0) engine.bytes.set(this.#kept.bytes, rx.offset)
     this.#kept.clear()
     this.#incomplete = false
+    if (isBehind) {
+      const used = this.#forwardRest(rx.offset, kept + count)
+      if (used < kept + count) this.#kept.append(engine.bytes.subarray(rx.offset + used, rx.offset + kept + count))
+      return true
+    }
     this.#run(rx.offset, kept + count, false)
     return true
   }
@@ -342,6 +357,7 @@ export class ClientConnection implements ConnectionHandler {
     this.#sendTx(turn)
     let used = consumed
     let request: Pending | null = null
+    const { owner, epoch, noreply } = turn
     if (stop === Stop.value) {
       used = length
       const line = turn.lineLength > 0 ? this.#copy(requestOffset, turn.lineLength) : null
@@ -351,7 +367,11 @@ export class ClientConnection implements ConnectionHandler {
       this.#sendPieces()
     } else if (stop === Stop.close) this.#close(turn)
     else if (stop === Stop.done) this.#incomplete = consumed < length
-    else if (stop !== Stop.full && length - consumed < requestLength) {
+    else if (stop === Stop.forward && length - consumed >= requestLength && this.#mayForwardFrom(owner)) {
+      this.#forwardFrom(owner, epoch, requestOffset, requestLength, noreply !== 0)
+      used = consumed + requestLength
+      used += this.#forwardRest(offset + used, length - used)
+    } else if (stop !== Stop.full && length - consumed < requestLength) {
       const bytes = Buffer.allocUnsafe(requestLength)
       bytes.set(engine.bytes.subarray(offset + consumed, offset + length))
       this.#collecting = { bytes, filled: length - consumed }
@@ -434,30 +454,7 @@ export class ClientConnection implements ConnectionHandler {
   // --- requests under way
 
   #newRequest(bytes: Buffer): Pending {
-    const request: Pending = {
-      bytes,
-      hops: 0,
-      dropped: false,
-      cancel: null,
-      reply: null,
-      connection: this.#number,
-      ...(this.#takesParts ? { becomeWatcher: (watcher: number) => this.#handOver(watcher) } : {}),
-      stream: null,
-      cut: () => this.#connection.close(),
-      answer: reply => {
-        request.reply = reply
-        if (!request.dropped) this.#driveSoon()
-      },
-    }
-    if (!this.#takesParts) return request
-    request.answerInParts = stream => {
-      if (request.dropped) stream.close()
-      else {
-        request.stream = stream
-        this.#driveSoon()
-      }
-    }
-    return request
+    return new this.#Request(this.#host, bytes, bytes.length)
   }
 
   /** As soon as the answers are out. */
@@ -472,7 +469,7 @@ export class ClientConnection implements ConnectionHandler {
 
   #begin(request: Pending, forwardEpoch: number): void {
     this.#pending.push(request)
-    this.#pendingBytes += request.bytes.length
+    this.#pendingBytes += request.size
     this.#pipelineEpoch = forwardEpoch
   }
 
@@ -485,9 +482,44 @@ export class ClientConnection implements ConnectionHandler {
     )
   }
 
+  /** Does the node's link take a request at once, and is there still somebody to answer? */
+  #mayForwardFrom(owner: number): boolean {
+    return !this.#connection.closed && this.#plane.reaches(owner)
+  }
+
+  /** The request at `offset` of the engine's memory goes out from where it lies; the node's link takes it at once. */
+  #forwardFrom(owner: number, epoch: number, offset: number, length: number, noreply: boolean): void {
+    const request = new this.#Request(this.#host, null, length, noreply)
+    this.#begin(request, epoch)
+    this.#plane.forwardFrom(owner, request, offset, length)
+  }
+
+  /** Requests behind pending ones, from the engine's memory, as far as #pipelineNext would take them. How many bytes went out. */
+  #forwardRest(offset: number, length: number): number {
+    const { engine, self } = this.#plane
+    if (this.#resume !== 0) return 0
+    let used = 0
+    while (used < length && this.#canPipeline()) {
+      const size = engine.ownerOfRequest(offset + used, length - used)
+      const { owner, epoch, noreply } = engine.turn
+      if (size === 0 || owner === self || epoch !== this.#pipelineEpoch || !this.#plane.reaches(owner)) break
+      this.#forwardFrom(owner, epoch, offset + used, size, noreply !== 0)
+      used += size
+    }
+    return used
+  }
+
   /** A further request behind pending ones, if it goes to another node by the same epoch. */
   #pipelineNext(): boolean {
     if (!this.#canPipeline() || this.#resume !== 0) return false
+    const { engine } = this.#plane
+    const length = Math.min(this.#kept.length, PIPELINED_COPY_MAX)
+    engine.bytes.set(this.#kept.bytes.subarray(0, length), engine.rx.offset)
+    const used = this.#forwardRest(engine.rx.offset, length)
+    if (used > 0) {
+      this.#kept.take(used)
+      return true
+    }
     const shape = shapeOf(this.#kept.bytes)
     if (!shape || shape.length > this.#kept.length) return false
     const owner = this.#plane.ownerElsewhere(shape.key)
@@ -503,46 +535,59 @@ export class ClientConnection implements ConnectionHandler {
   // --- output
 
   #sendAnswers(): void {
-    let joined: Buffer[] = []
+    const pending = this.#pending
+    const { engine } = this.#plane
+    const { offset } = engine.tx
     let size = 0
     let done = 0
-    for (; this.#pending[done]?.reply; done++) {
-      const { reply, bytes } = this.#pending[done]!
-      this.#pendingBytes -= bytes.length
-      this.#replyBytes = Math.max(reply!.length, REPLY_BYTES_LEAST, this.#replyBytes * 0.875)
-      joined.push(reply!)
-      size += reply!.length
-      if (size < JOINED_BYTES_MAX) continue
-      this.#send(joined, size)
-      joined = []
-      size = 0
+    for (; done < pending.length && pending[done]!.isAnswered; done++) {
+      const request = pending[done]!
+      const { reply, replyAt, replyLength } = request
+      this.#pendingBytes -= request.size
+      this.#replyBytes = Math.max(replyLength, REPLY_BYTES_LEAST, this.#replyBytes * 0.875)
+      if (size > 0 && size + replyLength > JOINED_BYTES_MAX) {
+        this.#sendFrom(offset, size)
+        size = 0
+      }
+      if (replyLength > JOINED_BYTES_MAX) this.#send(reply!.subarray(replyAt, replyAt + replyLength))
+      else if (replyLength > 0) {
+        copyBytes(reply!, replyAt, engine.bytes, offset + size, replyLength)
+        size += replyLength
+        if (request.isLent) this.#plane.arena.give(reply!)
+      }
     }
-    if (done > 0) {
-      this.#pending.splice(0, done)
-      this.#send(joined, size)
-    }
-    const first = this.#pending[0]
+    if (done === 1) pending.shift()
+    else if (done > 0) pending.splice(0, done)
+    if (size > 0) this.#sendFrom(offset, size)
+    const first = pending[0]
     if (first?.stream && this.#out.length === 0) this.#sendPart(first, first.stream)
   }
 
   /** One part each turn of the loop, once the socket took the one before: others have their turn, nothing piles up. */
   #sendPart(request: Pending, stream: ReplyStream): void {
     const part = stream.next()
-    if (part) this.#send([part], part.length)
+    if (part) this.#send(part)
     else {
       stream.close()
       request.stream = null
-      request.reply = EMPTY
+      request.isAnswered = true
     }
     if (this.#out.length === 0) this.#driveNextTurn()
   }
 
-  #send(replies: Buffer[], size: number): void {
-    if (size === 0 || this.#connection.closed) return
-    this.#plane.engine.count('bytes_written', size)
-    const bytes = replies.length === 1 ? replies[0]! : Buffer.concat(replies, size)
+  #send(bytes: Buffer): void {
+    if (bytes.length === 0 || this.#connection.closed) return
+    this.#plane.engine.count('bytes_written', bytes.length)
     const sent = this.#out.length > 0 ? 0 : this.#connection.write(bytes)
-    if (sent < size) this.#out.push(bytes.subarray(sent))
+    if (sent < bytes.length) this.#out.push(bytes.subarray(sent))
+  }
+
+  /** Sends from the engine's memory; a copy of what the socket does not take goes later. */
+  #sendFrom(offset: number, length: number): void {
+    if (this.#connection.closed) return
+    this.#plane.engine.count('bytes_written', length)
+    const sent = this.#out.length > 0 ? 0 : this.#connection.send(offset, length)
+    if (sent < length) this.#out.push(this.#copy(offset + sent, length - sent))
   }
 
   #sendTx(turn: Turn): void {
@@ -552,9 +597,7 @@ export class ClientConnection implements ConnectionHandler {
       this.#connection.close()
       return
     }
-    engine.count('bytes_written', turn.txLength)
-    const sent = this.#out.length > 0 ? 0 : this.#connection.send(engine.tx.offset, turn.txLength)
-    if (sent < turn.txLength) this.#out.push(this.#copy(engine.tx.offset + sent, turn.txLength - sent))
+    this.#sendFrom(engine.tx.offset, turn.txLength)
   }
 
   /** What was answered has not all gone out yet. */
@@ -586,6 +629,8 @@ export class ClientConnection implements ConnectionHandler {
   }
 
   #copy(offset: number, length: number): Buffer {
-    return Buffer.from(this.#plane.engine.bytes.slice(offset, offset + length).buffer)
+    const copy = Buffer.allocUnsafe(length)
+    copy.set(this.#plane.engine.bytes.subarray(offset, offset + length))
+    return copy
   }
 }

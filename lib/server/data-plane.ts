@@ -37,6 +37,7 @@ import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
+import { ReplyArena } from './reply-arena.js'
 import { isNoreply, type Request, serverError, tokensOf } from './request.js'
 import { Silence } from './silence.js'
 import { memlimitCommand, slabsCommand } from './slabs-command.js'
@@ -123,6 +124,7 @@ export class DataPlane {
   readonly #tier: TierCommands
   readonly #watchers = new Map<number, WatchConnection>()
   readonly silence: Silence
+  readonly arena = new ReplyArena()
   readonly #listeners: Listener[] = []
   readonly #clients = new Set<Client>()
   readonly #places: { number: number; place: ListenOptions; port: number }[] = []
@@ -291,10 +293,9 @@ export class DataPlane {
 
   #multi(request: Request, local: (part: Request) => void): void {
     multiGet(request, {
-      elsewhere: key => {
-        const { owner } = this.engine.route(key)
-        return owner === this.#self ? null : owner
-      },
+      keys: (line, from, to, each) => this.engine.ownersOfKeys(line, from, to, each),
+      self: this.#self,
+      arena: this.arena,
       local,
       forward: (owner, part) => this.#forwarder.send(owner, part),
     })
@@ -353,8 +354,22 @@ export class DataPlane {
   /** Would the key's request be forwarded right now? Its owner, or null. For pipelining on a client's connection. */
   ownerElsewhere(key: Uint8Array): number | null {
     if (this.engine.epoch() === 0) return null
-    const { owner } = this.engine.route(key)
+    const owner = this.engine.ownerOf(key, 0, key.length)
     return owner === this.#self ? null : owner
+  }
+
+  get self(): number {
+    return this.#self
+  }
+
+  /** Would a request for that node go out at once? */
+  reaches(owner: number): boolean {
+    return this.#forwarder.isOpen(owner)
+  }
+
+  /** Passes on a client's request that lies in the engine's memory, to a node that it `reaches`. */
+  forwardFrom(owner: number, request: Request, offset: number, length: number): void {
+    this.#forwarder.sendFrom(owner, request, this.engine.bytes, offset, length)
   }
 
   forward(owner: number, request: Request): void {

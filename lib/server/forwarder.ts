@@ -15,6 +15,7 @@ import { dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Loop, Timer } from '../transport/loop.js'
 import type { PeerNode } from './plane.js'
 import { type Request, serverError } from './request.js'
+import { SentRequests } from './sent-requests.js'
 
 export interface ForwarderOptions {
   loop: Loop
@@ -37,9 +38,9 @@ interface Peer {
   open: boolean
   /** The peer reads more slowly than we write: wait until the link has drained. */
   busy: boolean
-  lastId: number
-  /** Sent, by id. */
-  sent: Map<number, Request>
+  sent: SentRequests
+  /** `cancel` of what was sent. */
+  cancelSent(this: Request): void
   /** Not sent yet, in order. */
   queue: Request[]
   backoffMs: number
@@ -91,8 +92,20 @@ export class Forwarder {
       return
     }
     const peer = this.#peer(owner)
-    if (peer.open && !peer.busy) this.#transmit(peer, request)
+    if (peer.open && !peer.busy) this.#transmit(peer, request, request.bytes, 0, request.bytes.length)
     else this.#wait(peer, request)
+  }
+
+  /** Would a request go out at once? */
+  isOpen(owner: number): boolean {
+    const peer = this.#peers.get(owner)
+    return peer?.open === true && !peer.busy
+  }
+
+  /** As send, where `isOpen`, for the first hop of a request that is `length` bytes of `memory` from `from` on: it has none of its own. */
+  sendFrom(owner: number, request: Request, memory: Uint8Array, from: number, length: number): void {
+    this.#options.count('forwarded_requests', 1)
+    this.#transmit(this.#peer(owner), request, memory, from, length)
   }
 
   stop(): void {
@@ -105,23 +118,30 @@ export class Forwarder {
     if (!peer) {
       const node = this.#known.get(number) ?? null
       peer = {
-        ...{ number, node, link: null, open: false, busy: false, lastId: 0, sent: new Map(), queue: [] },
-        ...{ backoffMs: BACKOFF_MIN_MS, redial: null, watch: null },
+        ...{ number, node, link: null, open: false, busy: false, sent: new SentRequests(), queue: [] },
+        ...{ backoffMs: BACKOFF_MIN_MS, redial: null, watch: null, cancelSent: () => {} },
       }
+      peer.cancelSent = this.#canceller(peer)
       this.#peers.set(number, peer)
     }
     return peer
   }
 
-  #transmit(peer: Peer, request: Request): void {
-    peer.lastId = (peer.lastId + 1) >>> 0
-    const id = peer.lastId
-    peer.sent.set(id, request)
+  #transmit(peer: Peer, request: Request, memory: Uint8Array, from: number, length: number): void {
+    const id = peer.sent.add(request)
+    request.cancel = peer.cancelSent
+    const epoch = this.#options.epoch()
+    const { link } = peer
+    if (!link!.sendFrom(FrameType.request, id, epoch, request.hops + 1, memory, from, length)) peer.busy = true
+  }
+
+  #canceller(peer: Peer): Peer['cancelSent'] {
     const { epoch } = this.#options
-    request.cancel = () => {
-      if (peer.sent.delete(id) && peer.open) peer.link?.send(FrameType.cancel, id, epoch(), NO_BYTES)
+    return function (this: Request) {
+      const { sent, open, link } = peer
+      const id = this.sentId!
+      if (sent.take(id) && open) link?.send(FrameType.cancel, id, epoch(), NO_BYTES)
     }
-    if (!peer.link!.send(FrameType.request, id, epoch(), request.bytes, request.hops + 1)) peer.busy = true
   }
 
   // --- waiting for a link
@@ -159,7 +179,10 @@ export class Forwarder {
     peer.busy = false
     const queue = this.#takeQueue(peer)
     let at = 0
-    while (at < queue.length && !peer.busy) this.#transmit(peer, queue[at++]!)
+    while (at < queue.length && !peer.busy) {
+      const request = queue[at++]!
+      this.#transmit(peer, request, request.bytes, 0, request.bytes.length)
+    }
     for (; at < queue.length; at++) this.#wait(peer, queue[at]!)
   }
 
@@ -216,12 +239,12 @@ export class Forwarder {
 
   #onFrame(peer: Peer, frame: Frame): void {
     if (frame.type !== FrameType.reply) return
-    const request = peer.sent.get(frame.id)
+    const request = peer.sent.take(frame.id)
     if (frame.epoch > this.#options.epoch()) this.#options.heard(frame.epoch, peer.number)
     if (!request) return
-    peer.sent.delete(frame.id)
     request.cancel = null
-    request.answer(Buffer.from(frame.payload))
+    if (request.answerBorrowed) request.answerBorrowed(frame.payload)
+    else request.answer(Buffer.from(frame.payload))
   }
 
   /** No more is sent on the link; `onClose` follows. */
@@ -252,8 +275,7 @@ export class Forwarder {
 
   /** What was sent may have been executed or not. */
   #lose(peer: Peer): void {
-    const lost = [...peer.sent.values()]
-    peer.sent.clear()
+    const lost = peer.sent.takeAll()
     const { node, number } = peer
     const reason = node?.isAway ? `node ${node.id} is away` : `connection to node ${node?.id ?? number} lost`
     for (const request of lost) this.#fail(request, reason)

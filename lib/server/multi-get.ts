@@ -4,21 +4,51 @@
  * nobody has seen must not be told.
  *
  *   get a b c d e --> "get a" (here), "get b d" (node 2), "get c e" (node 3) --> VALUE blocks by key --> a b c d e END
+ *
+ * A node answers a line's keys in the order in which the line has them and leaves out those it has not. So the merge goes through the
+ * keys as asked and looks, in the answer of each one's line, whether the next block is this key's. Keys are ranges of the request's
+ * bytes; nothing is made of them but the lines.
  */
-import { keyName, type Request, tokensOf } from './request.js'
+import { copyBytes } from '../transport/copy-bytes.js'
+import type { ReplyArena } from './reply-arena.js'
+import { lineEnd, type Request } from './request.js'
 
 export interface MultiGetParts {
-  /** Node number of the key's owner, or null when the key is for this node to answer (perhaps after a take). */
-  elsewhere(key: Buffer): number | null
+  /** Keys in [from, to) of the line, in order, with the number of the node that owns each. */
+  keys(line: Buffer, from: number, to: number, each: (from: number, to: number, owner: number) => void): void
+  /** This node's number: such keys are for it to answer, perhaps after a take. */
+  self: number
+  /** Where answers lie until they are merged. */
+  arena: ReplyArena
   local(request: Request): void
   forward(owner: number, request: Request): void
 }
 
 interface Line {
+  /** Null: this node. */
   owner: number | null
-  keys: Buffer[]
+  /** Its keys: positions in `#keys`, each of which names the next. */
+  first: number
+  last: number
+  count: number
+  /** Bytes of its keys, with a space before each. */
+  keyBytes: number
+  reply: Buffer | null
+  /** What of `reply` it is: the merge moves `at`. */
+  from: number
+  at: number
+  end: number
+  /** `reply` goes back to the arena. */
+  isLent: boolean
 }
 
+/** What is known of a key, as numbers one behind the other in `#keys`. */
+const FROM = 0
+const TO = 1
+const LINE = 2
+const NEXT = 3
+const BLOCK = 4
+const KEY_NUMBERS = 5
 /** Keys asked of one node in one line; longer lists are cut into several lines. */
 const KEYS_PER_LINE = 100
 /** Lines under way at once: together they bound what comes back before it is looked at. */
@@ -26,38 +56,37 @@ const LINES_AT_ONCE = 32
 /** Longest answer that is put together here, in bytes. */
 const ANSWER_BYTES_MAX = 256 << 20
 const END = Buffer.from('END\r\n')
-const SPACE = Buffer.from(' ')
-const LINE_END = Buffer.from('\r\n')
+const VALUE = Buffer.from('VALUE ')
 const TOO_LONG = Buffer.from('SERVER_ERROR out of memory writing get response\r\n')
 const CUT_OFF = Buffer.from('SERVER_ERROR a part of the answer was cut off\r\n')
-const VALUE_HEAD = /^VALUE ([^ ]+) \d+ (\d+)/
+const SPACE = 0x20
+const LF = 0x0a
+const CR = 0x0d
+const ZERO = 0x30
+const LETTER_G = 0x67
+const LETTER_A = 0x61
+const LETTER_T = 0x74
 
 export function multiGet(whole: Request, parts: MultiGetParts): void {
-  const tokens = tokensOf(whole.bytes)
-  const words = tokens[0]!.toString('latin1').startsWith('gat') ? 2 : 1
-  new MultiGet(whole, parts, tokens.slice(0, words), tokens.slice(words)).start()
+  new MultiGet(whole, parts).start()
 }
 
 class MultiGet {
   readonly #whole: Request
   readonly #parts: MultiGetParts
-  /** The words before the keys. */
-  readonly #head: Buffer[]
-  readonly #keys: Buffer[]
+  /** Length of the words before the keys. */
+  #head = 0
+  readonly #keys: number[] = []
   readonly #lines: Line[] = []
   readonly #running = new Set<Request>()
-  /** VALUE blocks by key. */
-  readonly #values = new Map<string, Buffer>()
   #bytes = 0
   #next = 0
   #failure: Buffer | null = null
   #starting = false
 
-  constructor(whole: Request, parts: MultiGetParts, head: Buffer[], keys: Buffer[]) {
+  constructor(whole: Request, parts: MultiGetParts) {
     this.#whole = whole
     this.#parts = parts
-    this.#head = head
-    this.#keys = keys
   }
 
   start(): void {
@@ -73,18 +102,31 @@ class MultiGet {
   }
 
   #split(): void {
-    const open = new Map<number, Line>()
-    for (const key of new Map(this.#keys.map(key => [keyName(key), key])).values()) {
-      const owner = this.#parts.elsewhere(key)
-      const line = owner === null ? undefined : open.get(owner)
-      if (line && line.keys.length < KEYS_PER_LINE) {
-        line.keys.push(key)
-        continue
+    const { bytes } = this.#whole
+    const { self } = this.#parts
+    const end = lineEnd(bytes)
+    this.#head = wordEnd(bytes, 0, end)
+    if (isTouching(bytes)) this.#head = wordEnd(bytes, this.#head, end)
+    const open = new Map<number, number>()
+    this.#parts.keys(bytes, this.#head, end, (from, to, owner) => {
+      const key = this.#keys.length
+      const before = owner === self ? undefined : open.get(owner)
+      const isFull = before === undefined || this.#lines[before]!.count === KEYS_PER_LINE
+      const number = isFull ? this.#lines.length : before
+      this.#keys.push(from, to, number, -1, 0)
+      if (!isFull) {
+        const line = this.#lines[number]!
+        this.#keys[line.last + NEXT] = key
+        line.last = key
+        line.count++
+        line.keyBytes += to - from + 1
+        return
       }
-      const fresh = { owner, keys: [key] }
-      this.#lines.push(fresh)
-      if (owner !== null) open.set(owner, fresh)
-    }
+      const range = { first: key, last: key, count: 1, keyBytes: to - from + 1 }
+      const answer = { reply: null, from: 0, at: 0, end: 0, isLent: false }
+      this.#lines.push({ owner: owner === self ? null : owner, ...range, ...answer })
+      if (owner !== self) open.set(owner, number)
+    })
   }
 
   /** Starts lines until enough are under way. An answer may come from within. */
@@ -99,52 +141,160 @@ class MultiGet {
     if (started && this.#running.size === 0) this.#finish()
   }
 
-  #ask({ owner, keys }: Line): void {
+  #ask(line: Line): void {
+    const { arena } = this.#parts
     const part: Request = {
-      bytes: lineOf([...this.#head, ...keys]),
+      bytes: this.#textOf(line),
       hops: this.#whole.hops,
       dropped: false,
       cancel: null,
+      sentId: 0,
       answer: reply => {
+        if (!part.dropped) this.#answered(part, line, reply, 0, reply.length)
+      },
+      answerBorrowed: reply => {
         if (part.dropped) return
-        this.#running.delete(part)
-        this.#failure = this.#collect(reply) ?? this.#failure
-        this.#goOn()
+        const kept = arena.put(reply)
+        line.isLent = arena.isOwn
+        this.#answered(part, line, kept, arena.at, reply.length)
       },
     }
     this.#running.add(part)
-    if (owner === null) this.#parts.local(part)
-    else this.#parts.forward(owner, part)
+    if (line.owner === null) this.#parts.local(part)
+    else this.#parts.forward(line.owner, part)
   }
 
-  /** Puts each VALUE block under its key. What to answer instead, when the reply is no such list. */
-  #collect(reply: Buffer): Buffer | null {
-    this.#bytes += reply.length
-    if (this.#bytes > ANSWER_BYTES_MAX) return TOO_LONG
-    for (let at = 0; ; ) {
-      const end = reply.indexOf(LINE_END, at)
-      if (end < 0) return CUT_OFF
-      const line = reply.toString('latin1', at, end)
-      if (line === 'END') return null
-      const match = VALUE_HEAD.exec(line)
-      if (!match) return reply.subarray(at, end + 2)
-      const next = end + 2 + Number(match[2]) + 2
-      this.#values.set(match[1]!, reply.subarray(at, next))
-      at = next
+  #answered(part: Request, line: Line, reply: Buffer, from: number, length: number): void {
+    this.#running.delete(part)
+    line.reply = reply
+    line.from = from
+    line.at = from
+    line.end = from + length
+    this.#bytes += length
+    this.#failure = (this.#bytes > ANSWER_BYTES_MAX ? TOO_LONG : failureOf(line)) ?? this.#failure
+    this.#goOn()
+  }
+
+  #textOf({ first, keyBytes }: Line): Buffer {
+    const { bytes } = this.#whole
+    const keys = this.#keys
+    const text = Buffer.allocUnsafe(this.#head + keyBytes + 2)
+    copyBytes(bytes, 0, text, 0, this.#head)
+    let at = this.#head
+    for (let key = first; key >= 0; key = keys[key + NEXT]!) {
+      const from = keys[key + FROM]!
+      const length = keys[key + TO]! - from
+      text[at++] = SPACE
+      copyBytes(bytes, from, text, at, length)
+      at += length
     }
+    text[at] = CR
+    text[at + 1] = LF
+    return text
   }
 
   #finish(): void {
     this.#whole.cancel = null
-    if (this.#failure) {
-      this.#whole.answer(this.#failure)
-      return
+    const size = this.#failure ? 0 : this.#measure()
+    if (this.#failure) this.#whole.answer(this.#failure)
+    else if (this.#whole.answerBorrowed) {
+      const { arena } = this.#parts
+      const answer = arena.take(size)
+      this.#merge(answer)
+      this.#whole.answerBorrowed(answer.subarray(0, size))
+      arena.give(answer)
+    } else {
+      const answer = Buffer.allocUnsafe(size)
+      this.#merge(answer)
+      this.#whole.answer(answer)
     }
-    const blocks = this.#keys.flatMap(key => this.#values.get(keyName(key)) ?? [])
-    this.#whole.answer(Buffer.concat([...blocks, END]))
+    for (const { isLent, reply } of this.#lines) if (isLent) this.#parts.arena.give(reply!)
+  }
+
+  /** Finds the block of each key that has one. Length of the whole answer; where it cannot be made, `#failure` says why. */
+  #measure(): number {
+    const { bytes } = this.#whole
+    const keys = this.#keys
+    let size = END.length
+    for (let key = 0; key < keys.length; key += KEY_NUMBERS) {
+      const line = this.#lines[keys[key + LINE]!]!
+      const length = blockLength(line, bytes, keys[key + FROM]!, keys[key + TO]!)
+      if (length < 0) this.#failure = CUT_OFF
+      if (length < 0) return 0
+      keys[key + BLOCK] = length
+      line.at += length
+      size += length
+    }
+    for (const line of this.#lines) if (line.at !== line.end - END.length) this.#failure = CUT_OFF
+    if (size > ANSWER_BYTES_MAX) this.#failure = TOO_LONG
+    return size
+  }
+
+  #merge(answer: Buffer): void {
+    const keys = this.#keys
+    for (const line of this.#lines) line.at = line.from
+    let at = 0
+    for (let key = 0; key < keys.length; key += KEY_NUMBERS) {
+      const length = keys[key + BLOCK]!
+      if (length === 0) continue
+      const line = this.#lines[keys[key + LINE]!]!
+      copyBytes(line.reply!, line.at, answer, at, length)
+      line.at += length
+      at += length
+    }
+    copyBytes(END, 0, answer, at, END.length)
   }
 }
 
-function lineOf(tokens: Buffer[]): Buffer {
-  return Buffer.concat([...tokens.flatMap((token, i) => (i === 0 ? [token] : [SPACE, token])), LINE_END])
+/** What to answer instead, when a line's answer is no list of blocks. */
+function failureOf({ reply, from, end }: Line): Buffer | null {
+  const bytes = reply!
+  if (isAt(bytes, from, end, VALUE) || isAt(bytes, from, end, END)) {
+    return isAt(bytes, end - END.length, end, END) ? null : CUT_OFF
+  }
+  const line = bytes.indexOf(LF, from)
+  return line < 0 || line >= end ? CUT_OFF : Buffer.from(bytes.subarray(from, line + 1))
+}
+
+/** Of the VALUE block at `line.at`, if it is this key's; 0: it is another's, or the list ends. -1: it is cut off. */
+function blockLength(line: Line, bytes: Buffer, from: number, to: number): number {
+  const { at } = line
+  const reply = line.reply!
+  const last = line.end - END.length
+  const keyAt = at + VALUE.length
+  const length = to - from
+  if (keyAt + length >= last || reply[at] !== VALUE[0] || reply[keyAt + length] !== SPACE) return 0
+  for (let i = 0; i < length; i++) if (reply[keyAt + i] !== bytes[from + i]) return 0
+  // The flags; then how many bytes.
+  let next = keyAt + length + 1
+  while (next < last && isDigit(reply[next]!)) next++
+  next++
+  let size = 0
+  for (; next < last && isDigit(reply[next]!); next++) size = size * 10 + reply[next]! - ZERO
+  while (next < last && reply[next] !== LF) next++
+  const end = next + 1 + size + 2
+  return end <= last ? end - at : -1
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= ZERO && byte <= ZERO + 9
+}
+
+/** Does [from, end) of the bytes begin with this? */
+function isAt(bytes: Buffer, from: number, end: number, head: Buffer): boolean {
+  const to = from + head.length
+  return from >= 0 && to <= end && bytes.compare(head, 0, head.length, from, to) === 0
+}
+
+/** End of the word at or behind `from`. */
+function wordEnd(bytes: Buffer, from: number, end: number): number {
+  let at = from
+  while (at < end && bytes[at] === SPACE) at++
+  while (at < end && bytes[at] !== SPACE) at++
+  return at
+}
+
+/** `gat` or `gats`: the exptime comes before the keys. */
+function isTouching(bytes: Buffer): boolean {
+  return bytes[0] === LETTER_G && bytes[1] === LETTER_A && bytes[2] === LETTER_T
 }

@@ -4,8 +4,10 @@
  * (DESIGN 8, "Requests die with the connection they came on").
  */
 export interface Request {
-  /** The whole request: line, and value if there is one. */
+  /** The whole request: line, and value if there is one. Empty where it went out as it came and is not needed again. */
   readonly bytes: Buffer
+  /** Does it want no reply? Told where `bytes` cannot tell. */
+  readonly noreply?: boolean
   /** How many nodes have passed it on. */
   readonly hops: number
   /** The asker is gone. */
@@ -13,7 +15,9 @@ export interface Request {
   /** When whoever it waits for must have answered at last (loop time, ms); set when it first has to wait. */
   until?: number
   /** Set while somebody else works on it: tells them to stop if they still can. */
-  cancel: (() => void) | null
+  cancel: ((this: Request) => void) | null
+  /** Of the frame in which it went to another node, while its answer is awaited from there. */
+  sentId?: number
   /** Number of the client's connection that it came on, for watchers. */
   connection?: number
   /** Replies of the same connection were made by the same turn and go out before this one. */
@@ -24,6 +28,8 @@ export interface Request {
   cut?(): void
   /** Called once; the bytes are the request's to keep. */
   answer(reply: Buffer): void
+  /** As answer, where the asker makes a copy itself: the bytes are borrowed, valid during the call. */
+  answerBorrowed?(reply: Uint8Array): void
   /** Instead of `answer`, where the asker can take a long answer bit by bit. */
   answerInParts?(stream: ReplyStream): void
 }
@@ -139,5 +145,5 @@ export const keyName = (key: Uint8Array): string =>
 
 /** `SERVER_ERROR reason`, or nothing for a request that wants no reply. */
 export function serverError(request: Request, reason: string): Buffer {
-  return isNoreply(request.bytes) ? EMPTY : Buffer.from(`SERVER_ERROR ${reason}\r\n`)
+  return (request.noreply ?? isNoreply(request.bytes)) ? EMPTY : Buffer.from(`SERVER_ERROR ${reason}\r\n`)
 }

@@ -82,6 +82,7 @@ export class EpollListener implements Listener, Watched {
 
 export class EpollConnection implements Connection, Watched {
   readonly fd: number
+  readonly readBytesMax = STAGING_BYTES
   readonly remote: Address
   handler: ConnectionHandler
   closed: boolean
@@ -155,7 +156,7 @@ export class EpollConnection implements Connection, Watched {
   write(bytes: Uint8Array): number {
     let sent = 0
     while (sent < bytes.length) {
-      const part = bytes.subarray(sent, sent + STAGING_BYTES)
+      const part = bytes.length <= STAGING_BYTES && sent === 0 ? bytes : bytes.subarray(sent, sent + STAGING_BYTES)
       this.#loop.staging.set(part)
       const count = this.#sendAt(this.#loop.stagingAt, part.length)
       sent += count

@@ -47,6 +47,7 @@ export interface EpollLoopOptions {
 }
 
 const EVENTS_MAX = 256
+const NOTHING = () => {}
 /** A thread in a system call cannot be ended from outside: process.exit() waits for this long at most. */
 const WAIT_MAX_MS = 200
 /** Rounds of `soon` that a stopped loop still runs: its connections say that they are closed. */
@@ -75,6 +76,9 @@ export class EpollLoop implements Loop {
   readonly #watched: (Watched | null)[] = []
   readonly #timers = new TimerHeap()
   #soon: (() => void)[] = []
+  #soonCount = 0
+  /** The other of two lists: while one is run, what comes goes here. */
+  #soonNext: (() => void)[] = []
   #retired: number[] = []
   #wake: () => void = () => {}
   #now = performance.now()
@@ -118,7 +122,7 @@ export class EpollLoop implements Loop {
   }
 
   soon(task: () => void): void {
-    this.#soon.push(task)
+    this.#soon[this.#soonCount++] = task
   }
 
   onWake(wake: () => void): void {
@@ -177,7 +181,7 @@ export class EpollLoop implements Loop {
       while (this.#running) this.#turn()
     } finally {
       for (const watched of [...this.#watched]) watched?.close()
-      for (let round = 0; round < LAST_ROUNDS_MAX && this.#soon.length > 0; round++) this.#runSoon()
+      for (let round = 0; round < LAST_ROUNDS_MAX && this.#soonCount > 0; round++) this.#runSoon()
       this.#closeRetired()
       this.libc.close(this.#epoll)
     }
@@ -239,7 +243,7 @@ export class EpollLoop implements Loop {
 
   #turn(): void {
     const first = this.#timers.first()
-    const wait = this.#soon.length > 0 ? 0 : first ? first.at - this.#now : WAIT_MAX_MS
+    const wait = this.#soonCount > 0 ? 0 : first ? first.at - this.#now : WAIT_MAX_MS
     const timeout = Math.min(WAIT_MAX_MS, Math.max(0, Math.ceil(wait)))
     const count = this.libc.epollWait(this.#epoll, this.#eventsAt, EVENTS_MAX, timeout)
     const errno = count < 0 ? this.libc.errno() : 0
@@ -252,14 +256,22 @@ export class EpollLoop implements Loop {
       this.#watched[fd]?.onEvents(events)
     }
     for (let task = this.#timers.takeDue(this.#now); task; task = this.#timers.takeDue(this.#now)) task()
-    if (this.#soon.length > 0) this.#runSoon()
+    if (this.#soonCount > 0) this.#runSoon()
     if (this.#retired.length > 0) this.#closeRetired()
   }
 
   #runSoon(): void {
+    // What comes meanwhile is of the next round. A list that is filled again and again keeps its memory.
     const soon = this.#soon
-    this.#soon = []
-    for (const task of soon) task()
+    const count = this.#soonCount
+    this.#soon = this.#soonNext
+    this.#soonCount = 0
+    this.#soonNext = soon
+    for (let i = 0; i < count; i++) {
+      const task = soon[i]!
+      soon[i] = NOTHING
+      task()
+    }
   }
 
   #closeRetired(): void {

@@ -7,6 +7,8 @@
  * `length` counts the whole frame. `epoch` is the sender's current generation (DESIGN 8, "How knowledge travels").
  * Types are wire format: append only.
  */
+import { copyBytes } from './copy-bytes.js'
+
 export const FrameType = {
   /** Handshake, JSON payload (link.ts). */
   hello: 1,
@@ -41,21 +43,41 @@ export interface Frame {
   payload: Uint8Array
 }
 
-/** Writes a frame's header at the start of `target`. */
-export function writeFrameHeader(target: Buffer, frame: Omit<Frame, 'payload'>, payloadLength: number): void {
-  target.writeUInt32LE(FRAME_HEADER_BYTES + payloadLength, 0)
-  target[4] = frame.type
-  target[5] = frame.hops
-  target.writeUInt16LE(0, 6)
-  target.writeUInt32LE(frame.id >>> 0, 8)
-  target.writeUInt32LE(frame.epoch >>> 0, 12)
+/** Writes a whole frame at `at` of `target`, where there is room for it; its payload is [from, from + length) of `source`. */
+export function writeFrame(
+  target: Uint8Array,
+  at: number,
+  { type, hops, id, epoch }: Omit<Frame, 'payload'>,
+  source: Uint8Array,
+  from: number,
+  length: number,
+): void {
+  writeUint32(target, at, FRAME_HEADER_BYTES + length)
+  target[at + 4] = type
+  target[at + 5] = hops
+  target[at + 6] = 0
+  target[at + 7] = 0
+  writeUint32(target, at + 8, id)
+  writeUint32(target, at + 12, epoch)
+  copyBytes(source, from, target, at + FRAME_HEADER_BYTES, length)
 }
 
 export function encodeFrame(frame: Frame): Buffer {
-  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES + frame.payload.length)
-  writeFrameHeader(bytes, frame, frame.payload.length)
-  bytes.set(frame.payload, FRAME_HEADER_BYTES)
+  const { payload } = frame
+  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payload.length)
+  writeFrame(bytes, 0, frame, payload, 0, payload.length)
   return bytes
+}
+
+function writeUint32(target: Uint8Array, at: number, value: number): void {
+  target[at] = value
+  target[at + 1] = value >>> 8
+  target[at + 2] = value >>> 16
+  target[at + 3] = value >>> 24
+}
+
+function readUint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
 }
 
 /** The bytes are no frames of ours. */
@@ -93,6 +115,7 @@ export class FrameDecoder {
 
   /** The fed bytes are about to be reused, and not all frames were taken out yet. */
   keep(): void {
+    if (this.#at === this.#input.length) return
     this.#input = Uint8Array.prototype.slice.call(this.#input, this.#at)
     this.#at = 0
   }
@@ -148,7 +171,7 @@ export class FrameDecoder {
   }
 
   #checkedLength(bytes: Uint8Array, at: number): number {
-    const length = (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
+    const length = readUint32(bytes, at)
     if (length < FRAME_HEADER_BYTES || length > this.frameBytesMax) {
       throw new FrameError(
         `a frame says it is ${length} bytes long, allowed are ${FRAME_HEADER_BYTES} to ${this.frameBytesMax}`,
@@ -159,12 +182,11 @@ export class FrameDecoder {
 }
 
 function frameAt(bytes: Uint8Array, at: number, length: number): Frame {
-  const head = Buffer.from(bytes.buffer, bytes.byteOffset + at, FRAME_HEADER_BYTES)
   return {
-    type: head[4]!,
-    hops: head[5]!,
-    id: head.readUInt32LE(8),
-    epoch: head.readUInt32LE(12),
+    type: bytes[at + 4]!,
+    hops: bytes[at + 5]!,
+    id: readUint32(bytes, at + 8),
+    epoch: readUint32(bytes, at + 12),
     payload: bytes.subarray(at + FRAME_HEADER_BYTES, at + length),
   }
 }

@@ -19,7 +19,7 @@ import {
   FrameError,
   FrameType,
   PEER_PROTOCOL_VERSION,
-  writeFrameHeader,
+  writeFrame,
 } from './frame.js'
 import type { Address, Connection, ConnectionHandler, Loop, Timer } from './loop.js'
 import { OutputQueue } from './output-queue.js'
@@ -113,6 +113,10 @@ const HANDSHAKE_FRAME_BYTES_MAX = 4096
 /** From here on `send` asks its caller to wait. */
 const BUSY_BYTES = 256 * 1024
 const READS_PER_TURN = 8
+/** What a link copies its reads to; a longer read gets a copy of its own. */
+const INPUT_BYTES_MIN = 4096
+const INPUT_BYTES_MAX = 65_536
+const NOTHING = Buffer.alloc(0)
 const ID_LENGTH_MAX = 250
 const NONCE_BYTES = 16
 const SECRETS_DIFFER = 'the peer secret is not the same on both sides'
@@ -134,6 +138,11 @@ export class Link implements ConnectionHandler {
   #reason: string | null = null
   #paused = false
   #flushAsked = false
+  readonly #flushSoon = () => {
+    this.#flushAsked = false
+    this.#flush()
+  }
+  #input: Buffer = NOTHING
   #blocked = false
   #owesDrained = false
 
@@ -169,12 +178,25 @@ export class Link implements ConnectionHandler {
 
   /** Copies the frame. False: it is accepted, but the peer is slower than we are; better wait for `onDrained`. On a link that is not open: lost. */
   send(type: number, id: number, epoch: number, payload: Uint8Array, hops = 0): boolean {
+    return this.sendFrom(type, id, epoch, hops, payload, 0, payload.length)
+  }
+
+  /** As send; the payload is `length` bytes of `memory` from `from` on. */
+  sendFrom(
+    type: number,
+    id: number,
+    epoch: number,
+    hops: number,
+    memory: Uint8Array,
+    from: number,
+    length: number,
+  ): boolean {
     if (this.#state !== 'open') return false
     if (this.#output.bytes > (this.#options.queueBytesMax ?? QUEUE_BYTES_MAX)) {
       this.#end(`${this.#output.bytes} bytes wait for a peer that does not read them`)
       return false
     }
-    this.#push(type, id, epoch, payload, hops)
+    this.#push(type, id, epoch, hops, memory, from, length)
     if (!this.#blocked && this.#output.bytes >= BUSY_BYTES) this.#flush()
     if (this.#blocked || this.#output.bytes >= BUSY_BYTES) this.#owesDrained = true
     return !this.#owesDrained
@@ -219,9 +241,11 @@ export class Link implements ConnectionHandler {
         this.#end('closed by the peer')
         return
       }
-      // A copy: `bytes` is borrowed until the next call on this loop, and handling a frame may well make one.
-      this.#decoder.feed(Buffer.from(bytes))
+      const { length } = bytes
+      this.#decoder.feed(this.#copyOf(bytes))
       this.#takeFrames()
+      // There was no more: asking again would only cost a system call.
+      if (length < (connection.readBytesMax ?? 0)) return
     }
   }
 
@@ -259,16 +283,27 @@ export class Link implements ConnectionHandler {
     if (!this.#isClosed()) this.#decoder.keep()
   }
 
-  #push(type: number, id: number, epoch: number, payload: Uint8Array, hops: number): void {
-    const header = this.#output.reserve(FRAME_HEADER_BYTES)
-    writeFrameHeader(header, { type, hops, id, epoch }, payload.length)
-    this.#output.push(payload)
+  /**
+   * A copy: `bytes` is borrowed until the next call on this loop, and handling a frame may well make one. The decoder borrows
+   * the copy until it has said null, and has a copy of its own of what is left when it did not come to that.
+   */
+  #copyOf(bytes: Uint8Array): Uint8Array {
+    const { length } = bytes
+    if (this.#input.length < length) {
+      this.#input = Buffer.allocUnsafeSlow(Math.min(INPUT_BYTES_MAX, Math.max(INPUT_BYTES_MIN, 2 * length)))
+    }
+    if (this.#input.length < length) return Buffer.from(bytes)
+    this.#input.set(bytes)
+    return this.#input.subarray(0, length)
+  }
+
+  #push(type: number, id: number, epoch: number, hops: number, memory: Uint8Array, from: number, length: number): void {
+    const output = this.#output
+    const at = output.claim(FRAME_HEADER_BYTES + length)
+    writeFrame(output.claimed, at, { type, hops, id, epoch }, memory, from, length)
     if (this.#flushAsked || this.#blocked) return
     this.#flushAsked = true
-    this.#loop.soon(() => {
-      this.#flushAsked = false
-      this.#flush()
-    })
+    this.#loop.soon(this.#flushSoon)
   }
 
   #flush(): void {
@@ -299,7 +334,8 @@ export class Link implements ConnectionHandler {
   // --- handshake
 
   #say(type: number, content: Record<string, unknown>): void {
-    this.#push(type, 0, 0, Buffer.from(JSON.stringify(content)), 0)
+    const payload = Buffer.from(JSON.stringify(content))
+    this.#push(type, 0, 0, 0, payload, 0, payload.length)
   }
 
   #refuse(sentence: string): void {

@@ -49,6 +49,8 @@ export interface Connection {
   recv(offset: number, length: number): number
   /** As recv, but hands out a borrowed view (valid until the next call on this loop), or null when nothing is there now. Length 0: the peer ended. */
   read(): Uint8Array | null
+  /** A `read` that gave less took all there was; missing: it may be more. */
+  readonly readBytesMax?: number
   /** Writes from `loop.memory`. Returns how many bytes the kernel (or the world's buffer) took, 0..length. Less than length: `onWritable` follows later. */
   send(offset: number, length: number): number
   /** Writes bytes from anywhere; as send. The bytes are copied or sent before it returns. */

@@ -3,6 +3,7 @@
  * calls; a piece larger than a chunk gets one of its own size. It is bounded by its owner, who sees `bytes`.
  */
 const CHUNK_BYTES = 64 * 1024
+const NOTHING = Buffer.alloc(0)
 
 interface Chunk {
   buffer: Buffer
@@ -25,21 +26,27 @@ export class OutputQueue {
     return first ? first.buffer.subarray(first.start, first.end) : null
   }
 
-  /** Room at the end for `length` bytes, to be filled at once. */
-  reserve(length: number): Buffer {
+  /** Where `claim` made room. */
+  claimed: Buffer = NOTHING
+
+  /** Room at the end for `length` bytes, to be filled at once: they begin at the position returned, of `claimed`. */
+  claim(length: number): number {
     let last = this.#chunks.at(-1)
     if (!last || last.buffer.length - last.end < length) {
       last = { buffer: this.#newBuffer(length), start: 0, end: 0 }
       this.#chunks.push(last)
     }
-    const room = last.buffer.subarray(last.end, last.end + length)
+    const at = last.end
     last.end += length
     this.#bytes += length
-    return room
+    this.claimed = last.buffer
+    return at
   }
 
   push(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.reserve(bytes.length).set(bytes)
+    if (bytes.length === 0) return
+    const at = this.claim(bytes.length)
+    this.claimed.set(bytes, at)
   }
 
   consume(count: number): void {
@@ -58,6 +65,7 @@ export class OutputQueue {
 
   clear(): void {
     this.#chunks = []
+    this.claimed = NOTHING
     this.#bytes = 0
   }
 

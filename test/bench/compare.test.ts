@@ -13,8 +13,8 @@ t.test('templates', async t => {
     port: 5,
     spare: 7,
     memory: 64,
-    backend: 6,
-    directory: join(t.testdir({ 'r.yml': 'a: {port}\nb: {backend}\n' }), 'out'),
+    backends: [6, 8],
+    directory: join(t.testdir({ 'r.yml': 'a: {port}\nb: {backend} {backend2}\n' }), 'out'),
   }
   t.same(fillIn(parseTemplate(`other -p {port} -s {spare} 'a b' -x={memory} "c"`), places), [
     'other',
@@ -33,9 +33,9 @@ t.test('templates', async t => {
     'memcached -p 5 -m 10 -u someone'.split(' '),
   )
   const router = parseTemplate(`router -c {config:${join(places.directory, '../r.yml')}}`)
-  t.ok(router.isRouter)
+  t.equal(router.backends, 2)
   const [, , path = ''] = fillIn(router, places)
-  t.equal(readFileSync(path, 'utf8'), 'a: 5\nb: 6\n')
+  t.equal(readFileSync(path, 'utf8'), 'a: 5\nb: 6 8\n')
   const refused = (text: string, message: string) => t.throws(() => parseTemplate(text), { message }, text)
   refused('', '--peer "": it must say where {port} goes, the server is told a free one')
   refused('memcached -p 1', '--peer "memcached -p 1": it must say where {port} goes, the server is told a free one')

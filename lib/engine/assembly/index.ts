@@ -16,6 +16,7 @@ export {
 export { isMoverBusy, moveSlice, reassign } from './page-mover'
 export { mustShrink, putReleased, setPageLimit, takeSurplus } from './pages'
 export { findFreeSlot, switchTo } from './route'
+export { ownerOfRequest, ownersOfKeys } from './forward'
 export { setExecutesGuarded } from './keys'
 export { noteText } from './log'
 export { clearPrefixes, lockPrefixes, unlockPrefixes } from './prefixes'
