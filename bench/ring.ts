@@ -48,13 +48,12 @@ export async function runRing(options: RingBenchOptions): Promise<RingBenchRepor
   const keys = Array.from({ length: options.keys }, (_, i) => `user:${i * 7919}:session`)
   const lookupNs = await lookups(options, keys)
   const faster = lookupNs.hashring === null ? null : lookupNs.hashring / lookupNs.ring
-  const rounds = Math.min(options.rounds, 7)
   const servers = equalServers(options.large, 0)
-  const [ring, buildMs] = best(rounds, () => new Ring(servers))
+  const [ring, buildMs] = best(Math.min(options.rounds, 7), () => new Ring(servers))
   const diff = {
-    join: diffTimes(rounds, ring, new Ring(equalServers(options.large + 1, 0))),
-    weight: diffTimes(rounds, ring, new Ring([{ ...servers[0]!, weight: 2 }, ...servers.slice(1)])),
-    all: diffTimes(rounds, ring, new Ring(equalServers(options.large, 100))),
+    join: diffTimes(options.rounds, ring, new Ring(equalServers(options.large + 1, 0))),
+    weight: diffTimes(options.rounds, ring, new Ring([{ ...servers[0]!, weight: 2 }, ...servers.slice(1)])),
+    all: diffTimes(options.rounds, ring, new Ring(equalServers(options.large, 100))),
   }
   const slowest = Math.max(...Object.values(diff).flatMap(({ ms }) => Object.values(ms)))
   const fast = faster === null || faster >= PROMISE.faster

@@ -149,14 +149,15 @@ export class Ring<Server extends RingServer = RingServer> {
 
   /**
    * What changes owner between this ring and `other`, ascending; servers are the same if their names are, or, where one has
-   * no name, host and port. Throws NOT_COMPARABLE if the two do not put a key at the same position.
+   * no name, host and port. Above 20,000 arcs each is made when it is looked at: an index keeps the same object, a loop makes
+   * an equal one every time. Throws NOT_COMPARABLE if the two do not put a key at the same position.
    */
   diff(other: Ring): Arc[] {
     this.#mustCompareTo(other)
     return diffArcs(this, other)
   }
 
-  /** The arcs of `diff` as columns, without an object for each. */
+  /** The arcs of `diff` as columns, with no object for any. */
   diffColumns(other: Ring): ArcColumns {
     this.#mustCompareTo(other)
     return diffColumns(this, other)

@@ -1,8 +1,18 @@
 /** Properties of a ring, whatever the servers; npm's hashring as a second opinion where the dialects agree. */
 import { createRequire } from 'node:module'
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import t from 'tap'
-import { DIALECTS, type Dialect, isDialect, Ring, RingError, type RingServer } from '../../lib/ketama/index.js'
+import {
+  type Arc,
+  arcShare,
+  DIALECTS,
+  type Dialect,
+  isDialect,
+  Ring,
+  RingError,
+  type RingServer,
+} from '../../lib/ketama/index.js'
 
 // The package has no types.
 const HashRing = createRequire(import.meta.url)('hashring') as new (servers: string[]) => { get(key: string): string }
@@ -132,6 +142,51 @@ t.test('diff tells exactly the positions that change owner', async t => {
     { numRuns: 60 },
   )
   t.pass()
+})
+
+/** The arcs of two rings as plain objects, each made at once. */
+function plainArcs(before: Ring, after: Ring): Arc[] {
+  const columns = before.diffColumns(after)
+  return Array.from(columns.to, (to, i) => ({
+    from: columns.from[i]!,
+    to,
+    before: before.servers[columns.before[i]!]!,
+    after: after.servers[columns.after[i]!]!,
+    share: arcShare(columns.from[i]!, to),
+  }))
+}
+
+t.test('diff gives the arcs of diffColumns, few or so many that they are made when they are looked at', async t => {
+  const few = fc.tuple(serverLists, serverLists)
+  const many = fc.tuple(fc.integer({ min: 65, max: 90 }), fc.nat(89)).map(([n, kept]) => {
+    const others = equalServers(n).map(server => ({ ...server, port: 11213, weight: 1 }))
+    return [equalServers(n), [...equalServers(Math.min(kept, n)), ...others]] as [RingServer[], RingServer[]]
+  })
+  let most = 0
+  for (const [lists, numRuns] of [[few, 60] as const, [many, 6] as const]) {
+    fc.assert(
+      fc.property(lists, ([before, after]) => {
+        const [a, b] = [new Ring(before), new Ring(after)]
+        const plain = plainArcs(a, b)
+        most = Math.max(most, plain.length)
+        const [first, last] = [plain[0], plain.at(-1)]
+        const arcs = a.diff(b)
+        return (
+          arcs.length === plain.length &&
+          isDeepStrictEqual([arcs[0], arcs.at(-1)], [first, last]) &&
+          isDeepStrictEqual([...arcs], plain) &&
+          isDeepStrictEqual(
+            arcs.map(({ share }) => share),
+            plain.map(({ share }) => share),
+          ) &&
+          isDeepStrictEqual(arcs, plain) &&
+          arcs.every(arc => a.servers.includes(arc.before) && b.servers.includes(arc.after))
+        )
+      }),
+      { numRuns },
+    )
+  }
+  t.ok(most > 20_000, `${most}`)
 })
 
 t.test('a fourth server takes about a quarter, and only takes', async t => {
