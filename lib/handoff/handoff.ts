@@ -151,7 +151,8 @@ export class Handoff {
       },
     })
     this.#flush = new TierFlush({
-      members: () => this.#topology?.members ?? [],
+      // Also while this node catches up, and no picture is in force yet: the others answer for their keys already.
+      members: () => (this.#topology ?? this.#first)?.members ?? [],
       epoch: () => this.#epoch,
       version: () => store.version(),
       send: (member, message) => effects.send('taker', member, message),
@@ -189,6 +190,8 @@ export class Handoff {
       this.#adopt(topology)
       return
     }
+    // Peers tell what they know: an older picture must not take the place of the one that this node waits with.
+    if (this.#first && topology.generations.at(-1)!.epoch < this.#first.generations.at(-1)!.epoch) return
     this.#first = topology
     this.#catchUp.ask(topology.members)
   }
