@@ -34,6 +34,8 @@ export interface Hints {
   isVoid(home: number): boolean
   /** Has a log for this home lost something, so that an absence of a key in it says nothing? False where nothing is ever logged. */
   isLossy(home: number): boolean
+  /** Has any? */
+  readonly isAnyLossy: boolean
   /** Homes for which there is a log. */
   homes(): Iterable<number>
   /**
@@ -63,6 +65,7 @@ export const NO_HINTS: Hints = {
   keys: () => [],
   isVoid: () => true,
   isLossy: () => false,
+  isAnyLossy: false,
   homes: () => [],
   open: () => {},
   drop: (_keys, done) => done(),

@@ -98,6 +98,10 @@ export class LoggedHints implements Hints {
     return this.#log === null || this.isLossy(home)
   }
 
+  get isAnyLossy(): boolean {
+    return this.#log !== null && this.#log.losses().length > 0
+  }
+
   isLossy(home: number): boolean {
     return this.#log?.losses().some(loss => loss.home === home) ?? false
   }

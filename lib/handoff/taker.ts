@@ -579,6 +579,7 @@ export class Taker {
    * away, and have no record of that, because that log lacks something? Then what is older does not count: it is a miss.
    */
   #hasLost(start: number, epoch: number, arc: number): boolean {
+    if (!this.#hints.isAnyLossy) return false
     const generations = this.#generations!
     const isLossy = (node: number) => this.#hints.isLossy(node) && generations.wasAway(node, start, epoch, 'some')
     return generations.heldBackBy(this.#self, epoch, arc, isLossy) !== null

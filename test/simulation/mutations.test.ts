@@ -74,7 +74,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'a walk that changes its way begins again',
-    seed: 576,
+    seed: 1245,
     edits: [handoff('source', 'Object.assign(walk, { pass: 1, cursor: 0 })', 'Object.assign(walk, { pass: 1 })')],
   },
   {
