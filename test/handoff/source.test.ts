@@ -26,7 +26,12 @@ function handOver(t: Test, generations: Generations, newcomer: number): void {
   engine.publish(generations.routeTable(GIVER, () => true))
   const sent: Message[] = []
   // Nothing has to be taken first: node 1 was there from the beginning.
-  const taker = { acquire: () => 'owned', unsettledBefore: () => false, isInDoubtBefore: () => false, oldestThatCounts: () => 0 } as unknown as Taker
+  const taker = {
+    acquire: () => 'owned',
+    unsettledBefore: () => false,
+    isInDoubtBefore: () => false,
+    oldestThatCounts: () => 0,
+  } as unknown as Taker
   const source = new Source(engine, taker, { send: (_, message) => sent.push(message) > 0 })
   source.setGenerations(GIVER, generations)
   source.linkUp(newcomer, 'x')
