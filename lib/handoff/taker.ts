@@ -587,6 +587,7 @@ export class Taker {
 
   /** As #hasLost, of the tenure to which `generation` belongs, for what comes from its source. */
   #hasLostSince(generation: number, key: Uint8Array): boolean {
+    if (!this.#hints.isAnyLossy) return false // asked for every record that comes
     const generations = this.#generations!
     const arc = generations.arcAt(this.#store.point(key))
     const last = generations.lastOfTenure(this.#self, generation, arc)
