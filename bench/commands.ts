@@ -28,40 +28,52 @@ export function benchCommand(command: Command): void {
     .addCommand(compareCommand())
 }
 
-interface ScaleOutValues {
-  seed: number
+/** Of every experiment with a tier under load. */
+interface LoadedValues {
   seeds: number
-  keys: number
   threads: number
   loop: string
-  kind: Kind
   valueMax: number
-  duration: number
   rate: number
   inFlight: number
   memory: number
-  peer: boolean
-  out: string
   json?: boolean
 }
 
-export function scaleOutCommand(): Command {
-  return new Command('scale-out')
-    .description('a tier gains or loses a node under load; every answer is checked; the same with memcached beside it')
-    .option('--seed <n>', 'what decides keys, values and requests', whole(0), 1)
+/** An experiment with a tier under load; what all of them can be told, with this one's defaults. */
+function loaded(name: string, usual: Pick<LoadedValues, 'valueMax' | 'rate' | 'inFlight' | 'memory'>): Command {
+  return new Command(name)
     .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
-    .option('--keys <n>', 'keys written before the change', whole(100), 100_000)
     .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
     .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), usual.valueMax)
+    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), usual.rate)
+    .option('--in-flight <n>', 'requests under way at once', whole(1), usual.inFlight)
+    .option('--memory <mb>', 'memory of each node', whole(64), usual.memory)
+    .option('--json', 'print the numbers instead of tables')
+}
+
+/** How an experiment goes, line by line. */
+const tell = (line: string): void => void process.stderr.write(`${line}\n`)
+
+interface ScaleOutValues extends LoadedValues {
+  seed: number
+  keys: number
+  kind: Kind
+  duration: number
+  peer: boolean
+  out: string
+}
+
+export function scaleOutCommand(): Command {
+  return loaded('scale-out', { valueMax: 500_000, rate: 2000, inFlight: 32, memory: 512 })
+    .description('a tier gains or loses a node under load; every answer is checked; the same with memcached beside it')
+    .option('--seed <n>', 'what decides keys, values and requests', whole(0), 1)
+    .option('--keys <n>', 'keys written before the change', whole(100), 100_000)
     .addOption(new Option('--kind <kind>', 'what happens to the tier').choices(['add', 'drain']).default('add'))
-    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 500_000)
     .option('--duration <seconds>', 'load before and after the change, each', whole(1), 5)
-    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 2000)
-    .option('--in-flight <n>', 'requests under way at once', whole(1), 32)
-    .option('--memory <mb>', 'memory of each node', whole(64), 512)
     .option('--no-peer', 'without memcached')
     .option('--out <dir>', 'where the chart and the numbers go', 'bench/results')
-    .option('--json', 'print the numbers instead of tables')
     .action(async (values: ScaleOutValues) => {
       const [{ runScaleOut }, { scaleOutText }] = await Promise.all([import('./scale-out.js'), import('./report.js')])
       const { duration, memory, json, ...same } = values
@@ -69,54 +81,38 @@ export function scaleOutCommand(): Command {
         ...same,
         durationMs: duration * 1000,
         memoryMb: memory,
-        say: line => void process.stderr.write(`${line}\n`),
+        say: tell,
       })
       say(json ? JSON.stringify(report) : scaleOutText(report))
       process.exitCode = report.passed ? 0 : 1
     })
 }
 
-interface OutageValues {
+interface OutageValues extends LoadedValues {
   how: How
   seed: number
-  seeds: number
   keys: number
-  threads: number
-  loop: string
-  valueMax: number
   duration: number
   awayAfter: number
   outage: number
   coordinatorAway: number
-  rate: number
-  inFlight: number
-  memory: number
   out: string
   logs?: string
-  json?: boolean
 }
 
 function outageCommand(): Command {
   const how = new Option('--how <how>', 'what happens to a node').choices(['pause', 'kill', 'coordinator'])
-  return new Command('outage')
+  return loaded('outage', { valueMax: 100_000, rate: 1000, inFlight: 256, memory: 128 })
     .description('a node goes away under load and comes back; every answer is checked')
     .addOption(how.default('pause'))
     .option('--seed <n>', 'what decides keys, values, requests and the node', whole(0), 1)
-    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
     .option('--keys <n>', 'keys written before', whole(100), 2000)
-    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
-    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
-    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 100_000)
     .option('--duration <seconds>', 'load before and after, each', whole(1), 3)
     .option('--away-after <seconds>', 'when the tier declares a node away', whole(1), 5)
     .option('--outage <seconds>', 'how long the node is paused or dead', whole(1), 10)
     .option('--coordinator-away <seconds>', 'how long the coordinator is dead, with --how coordinator', whole(1), 30)
-    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 1000)
-    .option('--in-flight <n>', 'requests under way at once', whole(1), 256)
-    .option('--memory <mb>', 'memory of each node', whole(64), 128)
     .option('--out <dir>', 'where the numbers go', 'bench/results')
     .option('--logs <dir>', 'where everything goes that the processes print at -vv')
-    .option('--json', 'print the numbers instead of tables')
     .action(async (values: OutageValues) => {
       const [{ runOutage }, { outageText }] = await Promise.all([import('./outage.js'), import('./outage-report.js')])
       const { duration, awayAfter, outage, coordinatorAway, memory, logs, json, ...same } = values
@@ -128,7 +124,7 @@ function outageCommand(): Command {
         coordinatorMs: coordinatorAway * 1000,
         memoryMb: memory,
         logs: logs ?? null,
-        say: line => void process.stderr.write(`${line}\n`),
+        say: tell,
       })
       say(json ? JSON.stringify(report) : outageText(report))
       // npm's client goes on looking for a server that was away, also after its end.
@@ -136,38 +132,22 @@ function outageCommand(): Command {
     })
 }
 
-interface RollingValues {
+interface RollingValues extends LoadedValues {
   seed: number
-  seeds: number
   nodes: number
   keys: number
-  threads: number
-  loop: string
-  valueMax: number
   duration: number
-  rate: number
-  inFlight: number
-  memory: number
   out: string
-  json?: boolean
 }
 
 function rollingRestartCommand(): Command {
-  return new Command('rolling-restart')
+  return loaded('rolling-restart', { valueMax: 100_000, rate: 1000, inFlight: 64, memory: 256 })
     .description('every node steps aside, is restarted and comes back, under load; every answer is checked')
     .option('--seed <n>', 'what decides keys, values and requests', whole(0), 1)
-    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
     .option('--nodes <n>', 'nodes of the tier, without the router', whole(2), 3)
     .option('--keys <n>', 'keys written before', whole(100), 20_000)
-    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
-    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
-    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 100_000)
     .option('--duration <seconds>', 'load before and after, each', whole(1), 5)
-    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 1000)
-    .option('--in-flight <n>', 'requests under way at once', whole(1), 64)
-    .option('--memory <mb>', 'memory of each node', whole(64), 256)
     .option('--out <dir>', 'where the numbers go', 'bench/results')
-    .option('--json', 'print the numbers instead of tables')
     .action(async (values: RollingValues) => {
       const [{ runRollingRestart }, { rollingText }] = await Promise.all([
         import('./rolling-restart.js'),
@@ -178,7 +158,7 @@ function rollingRestartCommand(): Command {
         ...same,
         durationMs: duration * 1000,
         memoryMb: memory,
-        say: line => void process.stderr.write(`${line}\n`),
+        say: tell,
       })
       say(json ? JSON.stringify(report) : rollingText(report))
       process.exitCode = report.passed ? 0 : 1
@@ -202,44 +182,28 @@ function memoryCommand(): Command {
     )
 }
 
-interface TortureValues {
+interface TortureValues extends LoadedValues {
   seed: number
-  seeds: number
   minutes: number
   faults: Fault[]
   keys: number
-  threads: number
-  loop: string
-  valueMax: number
   awayAfter: number
-  rate: number
-  inFlight: number
-  memory: number
   out: string
   logs?: string
-  json?: boolean
 }
 
 function tortureCommand(): Command {
-  return new Command('torture')
+  return loaded('torture', { valueMax: 50_000, rate: 400, inFlight: 128, memory: 128 })
     .description(
       'pauses, kills, cut and stalled networks, full disks, one after the other under load; every answer is checked',
     )
     .option('--seed <n>', 'what decides keys, values, requests and faults', whole(0), 1)
-    .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
     .option('--minutes <n>', 'of each run, at most 30; the fault that has begun is ended', whole(1, MINUTES_MAX), 2)
     .option('--faults <names>', `which, by commas: ${FAULTS.join(',')}`, faults, [...FAULTS])
     .option('--keys <n>', 'keys written before', whole(100), 1000)
-    .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
-    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
-    .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), 50_000)
     .option('--away-after <seconds>', 'when the tier declares a node away', whole(1), 5)
-    .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), 400)
-    .option('--in-flight <n>', 'requests under way at once', whole(1), 128)
-    .option('--memory <mb>', 'memory of each node', whole(64), 128)
     .option('--out <dir>', 'where the numbers go', 'bench/results')
     .option('--logs <dir>', 'where everything goes that the processes print at -vv')
-    .option('--json', 'print the numbers instead of tables')
     .action(async (values: TortureValues) => {
       const [{ runTorture }, { tortureText }] = await Promise.all([
         import('./torture.js'),
@@ -254,7 +218,7 @@ function tortureCommand(): Command {
           awayAfterSec: awayAfter,
           memoryMb: memory,
           logs: logs ?? null,
-          say: line => void process.stderr.write(`${line}\n`),
+          say: tell,
         })
         say(json ? JSON.stringify(report) : tortureText(report))
         if (!report.passed) process.exitCode = 1
