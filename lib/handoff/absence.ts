@@ -22,6 +22,9 @@ export function askInstead(generations: Generations, arc: number, { source, befo
   // The source may have begun without it, blind, and may have written since (case 12).
   if (generations.wasAway(theirs.source, theirs.start, before, 'some')) return null
   if (generations.isAwayNow(theirs.source)) return null
+  // That one may have been blind itself when it was asked, and know the key only since then, while the source has written.
+  const wasAway = (node: number) => generations.wasAway(node, theirs.start, before, 'some')
+  if (generations.heldBackBy(theirs.source, theirs.before, arc, wasAway) !== null) return null
   return { node: theirs.source, generation: theirs.start, before: theirs.before }
 }
 

@@ -239,6 +239,40 @@ export class Generations {
     return found
   }
 
+  /**
+   * May the generations before `base` be forgotten? Not while somebody still takes keys of an arc for which a node acted, before
+   * that, which has been away: what the taker wrote meanwhile without asking it has to stay in the taker's log, and is known
+   * to belong there by these generations alone. `isOpen`: has this node something to take because of that generation?
+   */
+  mayForgetBefore(base: number, isOpen: (taker: number, epoch: number) => boolean): boolean {
+    if (!this.hasAbsence) return true
+    const first = this.#indexOf(base)
+    const away = new Set(this.#known.flatMap(known => [...known.away]))
+    for (let g = first + 1; g < this.#known.length; g++) {
+      const now = this.#actors[g]!
+      const old = this.#actors[g - 1]!
+      const { epoch } = this.#known[g]!
+      for (let arc = 0; arc < now.length; arc++) {
+        const taker = now[arc]!
+        if (taker === old[arc] || !isOpen(taker, epoch) || this.#isKeptFor(old[arc]!, taker, g, arc)) continue
+        if (this.#forgets(away, first, g, arc)) return false
+      }
+    }
+    return true
+  }
+
+  /** Has one of `nodes` acted for the arc before the generation `first`, and not from there to `g`? */
+  #forgets(nodes: ReadonlySet<number>, first: number, g: number, arc: number): boolean {
+    for (let before = 0; before < first; before++) {
+      const node = this.#actors[before]![arc]!
+      if (!nodes.has(node)) continue
+      let stays = false
+      for (let later = first; later < g; later++) stays ||= this.#actors[later]![arc] === node
+      if (!stays) return true
+    }
+    return false
+  }
+
   /** Numbers of the nodes that act in the newest generation for what has its home at `home`, which is away. */
   standIns(home: number): Set<number> {
     const known = this.#known.at(-1)!

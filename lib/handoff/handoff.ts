@@ -115,8 +115,8 @@ export class Handoff {
   #first: HandoffTopology | null = null
   /** The newest topology, if what must be dropped before it is in force is not gone yet. */
   #preparing: HandoffTopology | null = null
-  /** Droppings of logged writes under way, and the guarded requests that wait for their end. */
-  #drops = 0
+  /** Logged writes are being dropped or kept for a new picture; guarded requests wait for the end of that. */
+  #isDropping = false
   #waitingForDrops: (() => void)[] = []
   #replayed = false
   #topology: HandoffTopology | null = null
@@ -204,7 +204,8 @@ export class Handoff {
     const generations = new Generations(topology.generations, topology.rule)
     assert(generations.epoch >= this.#epoch, 'epochs never go back')
     this.#preparing = topology
-    if (this.taker.replaying) return // it is looked at again when the log is in memory
+    // It is looked at again when the log is in memory, or when what an earlier picture began is done.
+    if (this.taker.replaying || this.#isDropping) return
     if (this.#generations === null && !this.#replayed) {
       this.#replay()
       return
@@ -215,21 +216,21 @@ export class Handoff {
       this.#install(topology, generations)
       return
     }
-    this.#drops++
+    this.#isDropping = true
     const dropped = () => {
-      this.#drops--
+      this.#isDropping = false
       if (this.#preparing === topology) this.#install(topology, generations)
-      if (this.#drops > 0) return
+      else this.#adopt(this.#preparing!)
+      if (this.#isDropping) return
       const waiting = this.#waitingForDrops
       this.#waitingForDrops = []
       for (const begin of waiting) begin()
     }
-    const next = (index: number): void => {
-      const one = moving[index]
-      if (one) this.#hints.keep(one.key, one.home, () => next(index + 1))
-      else this.#hints.drop(useless, dropped)
-    }
-    next(0)
+    inTurn(
+      moving,
+      ({ key, home }, next) => this.#hints.keep(key, home, next),
+      () => this.#hints.drop(useless, dropped),
+    )
   }
 
   /**
@@ -373,14 +374,14 @@ export class Handoff {
       return
     }
     this.#waiting.add(ticket)
-    if (this.#drops > 0) {
+    if (this.#isDropping) {
       // What it would log now might stay behind in a log that is being emptied.
       this.#waitingForDrops.push(() => this.#again(ticket))
       return
     }
     const run = (isBlind: boolean) => {
       if (this.#forgotten.has(ticket)) this.#settleTicket(ticket)
-      else if (this.#generations !== generations || this.#drops > 0) this.#again(ticket)
+      else if (this.#generations !== generations || this.#isDropping) this.#again(ticket)
       else this.#execute(ticket, request, home, isBlind)
     }
     const failed = (reason: string) => {
@@ -569,4 +570,28 @@ export class Handoff {
     this.#waiting.delete(ticket)
     return !this.#forgotten.delete(ticket)
   }
+}
+
+/** Does something to one after the other; `next` may be called at once or later. */
+function inTurn<T>(items: readonly T[], act: (item: T, next: () => void) => void, done: () => void): void {
+  let index = 0
+  let isActing = false
+  const next = () => {
+    index++
+    if (!isActing) run()
+  }
+  const run = () => {
+    for (let acted = -1; acted !== index; ) {
+      const item = items[index]
+      if (item === undefined) {
+        done()
+        return
+      }
+      acted = index
+      isActing = true
+      act(item, next)
+      isActing = false
+    }
+  }
+  run()
 }

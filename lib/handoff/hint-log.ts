@@ -163,6 +163,21 @@ export class HintLog {
     return losses.length > 0 ? { state: 'lost', losses } : null
   }
 
+  /** Has the log of this home the write of a key that has this version? */
+  has(home: number, key: Uint8Array, version: bigint): boolean {
+    const entry = this.#homes.get(home)
+    if (!entry || entry.forgetting) return false
+    const hint = entry.log.index.get(hashKey(this.#context.seed, key))
+    return hint?.version === version && hint.state !== HintState.handed
+  }
+
+  /** Once all that was appended for this home so far is on the disk, or was left out. */
+  whenWritten(home: number, done: () => void): void {
+    const entry = this.#homes.get(home)
+    if (entry) entry.log.writer.whenWritten(done)
+    else done()
+  }
+
   /**
    * The newest record of a key: with what is left of its time to live; a tombstone when that ran out. null: there is none (any
    * more); with a problem: it cannot be read, and the key counts as lost from now on.

@@ -79,6 +79,10 @@ export class LoggedHints implements Hints {
       done()
       return
     }
+    if (log!.has(home, key, found.version)) {
+      log!.whenWritten(home, done)
+      return
+    }
     // What cannot be read, or be written, leaves a log that is void.
     log!.read(key, record => {
       if (record) log!.append(home, { generation: found.generation, record }, () => done())

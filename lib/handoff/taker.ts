@@ -229,14 +229,14 @@ export class Taker {
       return 'waiting'
     }
     if (this.#hasAll(start, source, arc)) return 'owned'
-    if (this.#hasLost(start, epoch, arc)) {
-      // A miss from now on, also when the log that lost something is forgotten, and whatever comes from the source then.
-      const gone = deletionBefore(key, start)
-      if (this.#store.install(gone, start) !== 'no memory' && this.#store.held(key) >= start) return 'owned'
-      if (this.#store.installAbsent(key, start)) return 'owned'
-      waiter.failed('out of memory storing object')
-      return 'waiting'
-    }
+    if (this.#hasLost(start, epoch, arc)) return this.#acquireLost(key, arc, tenure, waiter)
+    return this.#fromSource(key, arc, tenure, waiter)
+  }
+
+  #fromSource(key: Uint8Array, arc: number, tenure: Tenure, waiter: Waiter): Acquired {
+    const generations = this.#generations!
+    const { start } = tenure
+    const source = tenure.source!
     const doubt = this.#inDoubt.get(pendingId(key, start))
     if (doubt && generations.isAwayNow(doubt.asked)) return 'blind'
     if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
@@ -360,6 +360,30 @@ export class Taker {
 
   // --- one key, while somebody is away
 
+  /**
+   * What this node may have written in its tenure is not known any more. Whoever may know something older is asked for it all the
+   * same, as it must not be the authority any longer; and then it is a miss for good, also when the log that lost
+   * something is forgotten, and whatever comes from the source later.
+   */
+  #acquireLost(key: Uint8Array, arc: number, tenure: Tenure, waiter: Waiter): Acquired {
+    const own = Uint8Array.from(key)
+    const { start } = tenure
+    const full = 'out of memory storing object'
+    const end = () => (this.#missFrom(own, start) ? waiter.owned() : waiter.failed(full))
+    const acquired = this.#fromSource(own, arc, tenure, { owned: end, blind: end, failed: reason => waiter.failed(reason) })
+    if (acquired === 'waiting') return 'waiting'
+    if (this.#missFrom(own, start)) return 'owned'
+    waiter.failed(full)
+    return 'waiting'
+  }
+
+  /** Unless this node knows better meanwhile, the key is a miss as of generation `start`. False: no memory. */
+  #missFrom(key: Uint8Array, start: number): boolean {
+    if (this.#store.held(key) >= start) return true
+    const installed = this.#store.install(deletionBefore(key, start), start)
+    return (installed !== 'no memory' && this.#store.held(key) >= start) || this.#store.installAbsent(key, start)
+  }
+
   /** What this node wrote in its present tenure is not in memory any more: it is in the log, as a value or as deleted. */
   #recallLogged(key: Uint8Array, waiter: Waiter): void {
     const generation = this.#hints.find(key)
@@ -394,6 +418,7 @@ export class Taker {
   #recall(key: Uint8Array, epoch: number, start: number, waiter: Waiter): Acquired {
     const own = Uint8Array.from(key)
     const renew = (): boolean => {
+      if (this.#hasLostSince(start, own)) return this.#missFrom(own, start)
       const generations = this.#generations!
       const arc = generations.arcAt(this.#store.point(own))
       if (generations.actor(epoch, arc) === this.#self) {

@@ -241,7 +241,10 @@ class World {
       picture.transfersTo(node.number).filter(({ generation }) => !this.#settled.get(generation)?.has(node.number)),
     )
     const firstOpen = Math.min(...open.map(({ generation }) => generation), Number.MAX_SAFE_INTEGER)
-    const base = this.#generations.findLastIndex(({ epoch, away }) => epoch < firstOpen && away.length === 0)
+    const isOpen = (taker: number, epoch: number) => !this.#settled.get(epoch)?.has(taker)
+    const isBase = ({ epoch, away }: GenerationSpec) =>
+      epoch < firstOpen && away.length === 0 && picture.mayForgetBefore(epoch, isOpen)
+    const base = this.#generations.findLastIndex(isBase)
     if (base > 0) this.#generations = this.#generations.slice(base)
     if (this.#generations.length === before) return
     this.#say('RETIRED, base', this.#generations[0]!.epoch)
@@ -536,6 +539,7 @@ class World {
     const losses = `${this.#generations.at(-1)!.epoch} ${lossy}`
     if (losses === this.#losses) return
     this.#losses = losses
+    this.#say('VOID', losses)
     for (const key of this.#oracles.keys()) if (this.#isVoid(key)) this.#mayBeLost(key)
   }
 
