@@ -2,11 +2,13 @@
  * flush_all of a whole tier, started at this node: a version that wins over everything written before, everywhere.
  *
  *   1. ask every member for its clock                    V = the highest of all
- *   2. tell every member: whatever has a version <= V is gone, also when it arrives later
+ *   2. put every member's clock on V                     what is written from then on is newer, whoever has flushed
+ *   3. tell every member: whatever has a version <= V is gone, also when it arrives later
  *
  * Whatever was acknowledged before the flush began has a version <= V, wherever it is, also in flight between two nodes.
  * Writes that run at the same time may land on either side. If a new generation shows up on the way (a member may have
- * handed keys to a node that was not asked), it begins again; both steps may be repeated without harm.
+ * handed keys to a node that was not asked), it begins again; all steps may be repeated without harm. One that fails
+ * half-way has flushed some members, or may yet: no write that follows it is lost with them.
  */
 import type { Message } from './wire.js'
 
@@ -20,13 +22,15 @@ export interface FlushEffects {
   done(ticket: number, failure: string | null): void
 }
 
+type Step = 'clock' | 'raise' | 'flush'
+
 interface Running {
   ticket: number
   delaySec: number
   until: number
   id: number
   epoch: number
-  step: 'clock' | 'flush'
+  step: Step
   version: bigint
   waiting: Set<number>
 }
@@ -70,7 +74,7 @@ export class TierFlush {
     if (message.type !== 'clocked' && message.type !== 'flushed') return
     const running = this.#running.get(message.id)
     if (!running?.waiting.delete(member)) return
-    if (message.type === 'clocked') {
+    if (message.type === 'clocked' && running.step === 'clock') {
       const version = BigInt(message.version)
       if (version > running.version) running.version = version
     }
@@ -88,13 +92,13 @@ export class TierFlush {
   }
 
   #askClocks(running: Running): void {
-    this.#begin(running, 'clock')
     running.epoch = this.#effects.epoch()
     running.version = this.#effects.version()
+    this.#begin(running, 'clock')
     this.#advance(running)
   }
 
-  #begin(running: Running, step: 'clock' | 'flush'): void {
+  #begin(running: Running, step: Step): void {
     this.#running.delete(running.id)
     running.id = ++this.#ids
     running.step = step
@@ -104,7 +108,7 @@ export class TierFlush {
   }
 
   #say({ step, id, version, delaySec }: Running, member: number): void {
-    if (step === 'clock') this.#effects.send(member, { type: 'clock', id })
+    if (step !== 'flush') this.#effects.send(member, { type: 'clock', id, version: version.toString() })
     else this.#effects.send(member, { type: 'flush', id, version: version.toString(), delaySec })
   }
 
@@ -115,6 +119,11 @@ export class TierFlush {
       return
     }
     if (running.step === 'clock') {
+      this.#begin(running, 'raise')
+      this.#advance(running)
+      return
+    }
+    if (running.step === 'raise') {
       this.#effects.apply(running.version, running.delaySec)
       this.#begin(running, 'flush')
       this.#advance(running)

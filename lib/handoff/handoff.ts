@@ -19,6 +19,7 @@ import { type Hints, NO_HINTS } from './hints.js'
 import { Source } from './source.js'
 import { Taker, type TakerEffects, type TransferProgress } from './taker.js'
 import type { ThrottleLimits } from './throttle.js'
+import { UnsafeWrites } from './unsafe-writes.js'
 import type { Message } from './wire.js'
 
 export type HandoffStore = Pick<
@@ -126,12 +127,14 @@ export class Handoff {
   #held: Held[] = []
   #sweepCursor = -1
   readonly #hints: Hints
+  readonly #unsafe: UnsafeWrites
   readonly #forgotten = new Set<number>()
   #flushNoted = 0n
   readonly #waiting = new Set<number>()
 
   constructor(store: HandoffStore, effects: HandoffEffects, limits?: ThrottleLimits, hints: Hints = NO_HINTS) {
     this.#hints = hints
+    this.#unsafe = new UnsafeWrites(store)
     this.#store = store
     this.#effects = effects
     const takerEffects: TakerEffects = {
@@ -397,21 +400,35 @@ export class Handoff {
   }
 
   #execute(ticket: number, { key, writes, execute }: GuardedRequest, home: number, isBlind: boolean): void {
-    if (!execute(isBlind)) {
-      this.#again(ticket)
-      return
-    }
     const executed = (failure: string | null) => {
       if (!this.#settleTicket(ticket)) return
       if (failure === null) this.#effects.executed(ticket)
       else this.#effects.refused(ticket, failure)
     }
+    const refusal = writes ? this.#hints.refusal(home, key) : null
+    if (refusal !== null) {
+      executed(refusal)
+      return
+    }
     const generations = this.#generations!
     const arc = generations.arcAt(this.#store.point(key))
     const { start } = generations.tenure(this.#topology!.self, generations.epoch, arc)
-    const record = writes && this.#store.held(key) >= start ? this.#store.peek(key) : null
-    if (record) this.#hints.note(home, key, generations.epoch, record, executed)
-    else executed(null)
+    const written = writes ? this.#unsafe.begin(key, start) : null
+    if (!execute(isBlind)) {
+      written?.(null, null)
+      this.#again(ticket)
+      return
+    }
+    const record = written && this.#store.held(key) >= start ? this.#store.peek(key) : null
+    if (!record) {
+      written?.(null, null)
+      executed(null)
+      return
+    }
+    this.#hints.note(home, key, generations.epoch, record, failure => {
+      written!(record, failure)
+      executed(failure)
+    })
   }
 
   #isLogged(node: number): boolean {
@@ -498,6 +515,7 @@ export class Handoff {
 
   #dispatch(role: Role, peer: number, message: Message): void {
     if (message.type === 'clock') {
+      this.#store.observe(BigInt(message.version))
       const version = this.#store.version().toString()
       this.#effects.send(role, peer, { type: 'clocked', id: message.id, version })
     } else if (message.type === 'flush') {

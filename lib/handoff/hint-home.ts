@@ -65,6 +65,8 @@ export class HintHome {
   shape = 0
   /** The disk knows that the log overflowed, if it did. */
   #markSafe = true
+  /** Nor did it take that when it was tried last. */
+  #markRefused = false
   #marking = false
   #unmarked: HintDone[] = []
   /** Files of a log that is not to be believed, which the disk does not know. */
@@ -88,9 +90,9 @@ export class HintHome {
     return this.manifest.value.loss
   }
 
-  /** False: the disk does not even take the news that the log overflowed. Writes for this home must be refused. */
+  /** False: the disk did not even take the news that the log overflowed. Writes for this home must be refused. */
   get writable(): boolean {
-    return this.#markSafe
+    return this.#markSafe || !this.#markRefused
   }
 
   get liveBytes(): number {
@@ -294,6 +296,7 @@ export class HintHome {
     const end = (failure: string | null) => {
       this.#marking = false
       this.#markSafe = failure === null
+      this.#markRefused = failure !== null
       for (const done of this.#unmarked.splice(0)) done(failure)
     }
     this.manifest.save(error => {

@@ -120,6 +120,15 @@ export class HintLog {
     for (const { log } of others) log.appendWrite(hash, hint.generation, hint.record, all)
   }
 
+  /** The disk does not take writes of this key for this home, nor the news that they are missing: a sentence. Null: it may. */
+  refusal(home: number, key: Uint8Array): string | null {
+    const own = this.#homes.get(home)
+    const entries = own ? [own] : []
+    if (this.#homes.size > 1) entries.push(...this.#having(hashKey(this.#context.seed, key)))
+    const failing = entries.find(({ log, forgetting }) => !forgetting && !log.writable)
+    return failing ? `the hint log of node ${failing.log.home} cannot be written` : null
+  }
+
   /**
    * From now on there is a log for this home, also on the disk. `isVoid`: an earlier life may have had one that is not here, so
    * a new one knows that it lacks something.

@@ -24,6 +24,8 @@ export interface Hints {
     record: Uint8Array,
     done: (failure: string | null) => void,
   ): void
+  /** Why a write of the key must not even be executed: the disk is known to take nothing. Null: nothing is known against it. */
+  refusal(home: number, key: Uint8Array): string | null
   /** From now on the log calls the key deleted: it has been handed over. As `note`, in the log that has the key. */
   bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void
   /** The newest logged write of the key is in the log of this home, too. `done` as of `note`. */
@@ -60,6 +62,7 @@ export const NO_HINTS: Hints = {
   find: () => -1,
   read: (_key, done) => done(null),
   note: (_home, _key, _generation, _record, done) => done(null),
+  refusal: () => null,
   bury: (_key, _tombstone, done) => done(),
   keep: (_key, _home, done) => done(),
   keys: () => [],

@@ -62,6 +62,10 @@ export class LoggedHints implements Hints {
     else this.#keys.delete(text(key))
   }
 
+  refusal(home: number, key: Uint8Array): string | null {
+    return this.#log?.refusal(home, key) ?? null
+  }
+
   bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void {
     const found = this.#log?.find(key)
     if (found?.state !== 'held') {

@@ -370,7 +370,11 @@ export class Taker {
     const { start } = tenure
     const full = 'out of memory storing object'
     const end = () => (this.#missFrom(own, start) ? waiter.owned() : waiter.failed(full))
-    const acquired = this.#fromSource(own, arc, tenure, { owned: end, blind: end, failed: reason => waiter.failed(reason) })
+    const acquired = this.#fromSource(own, arc, tenure, {
+      owned: end,
+      blind: end,
+      failed: reason => waiter.failed(reason),
+    })
     if (acquired === 'waiting') return 'waiting'
     if (this.#missFrom(own, start)) return 'owned'
     waiter.failed(full)

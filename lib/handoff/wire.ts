@@ -60,7 +60,8 @@ export type Message =
   | { type: 'greet' }
   /** `flushed`: the version of the last flush_all; `flushInSec`: one with a delay is still to come at the one greeted; 0: none. */
   | { type: 'greeting'; version: string; flushed: string; flushInSec: number }
-  | { type: 'clock'; id: number }
+  /** `version`: the clock of whoever is asked goes on from there at least. */
+  | { type: 'clock'; id: number; version: string }
   | { type: 'clocked'; id: number; version: string }
   | { type: 'flush'; id: number; version: string; delaySec: number }
   | { type: 'flushed'; id: number }
@@ -89,7 +90,7 @@ const FIELDS: Record<MessageType, Record<string, Field>> = {
   topology: { text: 'text' },
   greet: {},
   greeting: { version: 'version', flushed: 'version', flushInSec: 'count' },
-  clock: { id: 'count' },
+  clock: { id: 'count', version: 'version' },
   clocked: { id: 'count', version: 'version' },
   flush: { id: 'count', version: 'version', delaySec: 'count' },
   flushed: { id: 'count' },

@@ -50,3 +50,48 @@ t.test('a node that begins hears of a flush_all that is still to come', async t 
   fresh.handoff.onMessage('taker', 4, 0, { type: 'greeting', version: '1', flushed: '0', flushInSec: 0 })
   t.same(fresh.later, [60], 'one that knows of none takes nothing back')
 })
+
+t.test(
+  'a flush_all that fails half-way takes nothing that is written later: every clock is past it before anybody flushes',
+  async t => {
+    const { handoff, engine, said } = member()
+    const servers = [1, 2, 3].map(number => ({ number, host: `h${number}`, port: 1, weight: 1 }))
+    const rule = { dialect: 'libmemcached-weighted', pointsPerServer: 4 } as const
+    const generations = [{ epoch: 1, servers, away: [] }]
+    handoff.setTopology({ self: 1, rule, generations, settled: new Set(), members: [2, 3] })
+    const greeting = { type: 'greeting', version: '1', flushed: '0', flushInSec: 0 } as const
+    for (const peer of [2, 3]) handoff.onMessage('taker', peer, 0, greeting)
+    t.equal(handoff.epoch, 1)
+
+    const answerAll = (version: string) => {
+      const asked = said.splice(0)
+      for (const [index, message] of asked.entries()) {
+        if (message.type === 'clock')
+          handoff.onMessage('taker', 2 + index, 1, { type: 'clocked', id: message.id, version })
+      }
+      return asked
+    }
+    said.length = 0
+    handoff.flush(1, 0)
+    t.match(answerAll('900'), [{ type: 'clock' }, { type: 'clock' }])
+    t.match(
+      said,
+      [
+        { type: 'clock', version: '900' },
+        { type: 'clock', version: '900' },
+      ],
+      'nobody flushes yet',
+    )
+    t.equal(engine.flushed(), 0n)
+    answerAll('901')
+    t.match(said, [
+      { type: 'flush', version: '900' },
+      { type: 'flush', version: '900' },
+    ])
+    t.equal(engine.flushed(), 900n)
+
+    const other = member()
+    other.handoff.onMessage('source', 1, 0, { type: 'clock', id: 1, version: '900' })
+    t.equal(other.engine.version(), 900n, 'what it writes from now on is newer')
+  },
+)

@@ -17,7 +17,7 @@ const messages: Message[] = [
   { type: 'ack', ack: 2 },
   { type: 'tell' },
   { type: 'topology', text: '{}' },
-  { type: 'clock', id: 5 },
+  { type: 'clock', id: 5, version: '7' },
   { type: 'clocked', id: 5, version: '17592186044417' },
   { type: 'flush', id: 6, version: '17592186044417', delaySec: 0 },
   { type: 'flushed', id: 6 },
