@@ -37,7 +37,7 @@ export type TorturePhase = (typeof TORTURE_PHASES)[number]
 
 export interface TortureOptions {
   seed: number
-  /** No fault begins later than this after the start of the load. */
+  /** No round but the first begins later than this after the start of the load. */
   durationMs: number
   /** Which faults are drawn. */
   faults: readonly Fault[]
@@ -158,7 +158,8 @@ class Torture {
       const loaded = this.#load.run()
       const until = now() + this.#options.durationMs
       await pause(CALM_MS)
-      while (now() < until && this.#faults.length > 0) rounds.push(await this.#round(rounds.length + 1))
+      const hasMore = () => rounds.length === 0 || now() < until
+      while (this.#faults.length > 0 && hasMore()) rounds.push(await this.#round(rounds.length + 1))
       this.#load.stop()
       await loaded
       this.#say('reading every key through every view')

@@ -13,21 +13,19 @@ const MINUTES_MAX = 30
 const minutes = Math.min(MINUTES_MAX, Number(process.env.TORTURE_MINUTES ?? 0))
 const seed = Number(process.env.SEED ?? 1)
 
+/** A duration of 0: one round, however long the machine takes to begin it. */
 const options = (faults: readonly Fault[], durationMs: number): TortureOptions => ({
   ...{ seed, faults, durationMs, keys: 500, threads: 2, loop: 'auto', valueMax: 20_000, awayAfterSec: 4 },
   ...{ rate: 300, inFlight: 64, memoryMb: 64, out: null, logs: null, say: line => t.comment(line) },
 })
 
-/** Until the first fault has begun: one round. */
-const ONE_ROUND_MS = 1001
-
 const runs: [string, TortureOptions][] =
   minutes > 0
     ? [['everything', options(FAULTS, minutes * 60_000)]]
     : [
-        ['the disk of a stand-in is full', options(['full'], ONE_ROUND_MS)],
-        ['a node is cut off', options(['isolate'], ONE_ROUND_MS)],
-        ['what one node says does not arrive at another', options(['oneway'], ONE_ROUND_MS)],
+        ['the disk of a stand-in is full', options(['full'], 0)],
+        ['a node is cut off', options(['isolate'], 0)],
+        ['what one node says does not arrive at another', options(['oneway'], 0)],
       ]
 
 for (const [what, wanted] of runs) {
@@ -39,7 +37,7 @@ for (const [what, wanted] of runs) {
     t.same(report.examples, [])
     t.same(report.errors.calm, {})
     t.ok(report.passed)
-    t.ok(report.rounds.length > 0 || report.skipped.length > 0, 'something has happened')
+    t.ok(report.rounds.length > 0 || report.skipped.length > 0, 'one round at least, however late it began')
     const written = JSON.parse(readFileSync(join(out, `torture-t2-seed${seed}.json`), 'utf8')) as TortureReport
     t.equal(written.rounds.length, report.rounds.length)
   })
