@@ -136,12 +136,6 @@ const MUTATIONS: HandoffMutation[] = [
     absence: 'crashes',
     edits: [handoff('handoff', 'if (useless.length === 0 && moving.length === 0)', 'if (true)')],
   },
-  {
-    rule: 'a write that is logged for one absent node is logged for the next before the first log goes',
-    seed: 685,
-    absence: 'crashes',
-    edits: [handoff('handoff', 'keep.push({ key: Uint8Array.from(key), home })', 'void home')],
-  },
 ]
 
 const SEEDS = 600
