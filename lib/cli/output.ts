@@ -1,15 +1,40 @@
 /**
  * How the commands speak to people: one sentence when something is wrong, the log on stderr, tables. No logic of its own.
  */
-import pino, { type Logger } from 'pino'
+import { createRequire } from 'node:module'
+import type { Logger } from 'pino'
 
 /** What went wrong, in one plain sentence; ends the command with exit code 1. */
 export class Sentence extends Error {}
 
-/** -v shows what happens, -vv every step. Without it only what needs somebody's attention. */
-export function createLog(verbosity: number, name: string): Logger {
-  const level = ['warn', 'info', 'debug'][verbosity] ?? 'trace'
-  return pino({ level, base: { name } }, pino.destination({ dest: 2, sync: true }))
+const LEVELS = ['warn', 'info', 'debug', 'trace'] as const
+
+export type Log = Record<(typeof LEVELS)[number], (sentence: string) => void>
+
+/**
+ * -v shows what happens, -vv every step. Without it only what needs somebody's attention. pino, a tenth of the processor time of a start,
+ * is loaded when there is something to say.
+ */
+export function createLog(verbosity: number, name: string): Log {
+  const least = Math.min(verbosity, LEVELS.length - 1)
+  let logger: Logger | null = null
+  const at = (level: (typeof LEVELS)[number], i: number) => (sentence: string) => {
+    if (i > least) return
+    logger ??= openLog(LEVELS[least]!, name)
+    if (logger) logger[level](sentence)
+    else complain(sentence)
+  }
+  return { warn: at('warn', 0), info: at('info', 1), debug: at('debug', 2), trace: at('trace', 3) }
+}
+
+/** Null while it cannot be loaded: no descriptor is left, or -u made the process a user who may not read it. */
+function openLog(level: string, name: string): Logger | null {
+  try {
+    const { pino } = createRequire(import.meta.url)('pino') as typeof import('pino')
+    return pino({ level, base: { name } }, pino.destination({ dest: 2, sync: true }))
+  } catch {
+    return null
+  }
 }
 
 export function say(text: string): void {

@@ -1,33 +1,15 @@
 /** `continuum server`: one node. Checks what was asked for, starts it, says when it is ready, ends it when told to. */
 import { type Command, Option } from 'commander'
 import { FLAGS, type FlagValues, parseFlags } from '../server/flags.js'
-import type { Ears, NodeLog, NodeTierOptions } from '../server/node.js'
-import { parseAddress, parseStoreUrl } from '../tier/store.js'
-import { WEIGHT_MAX } from '../tier/topology.js'
-import { NODE_ID_PATTERN } from '../tier/validate.js'
-import { idSentence } from '../tier/wishes.js'
+import type { Ears, NodeLog } from '../server/node.js'
+import type { NodeTierOptions } from '../server/tier-member.js'
 import type { Address } from '../transport/loop.js'
 import { daemonReport, startDaemon } from './daemon.js'
 import { complain, createLog, keepSignals, onEnd, Sentence, say } from './output.js'
 import { keepPidFile } from './pid-file.js'
 import { writePortFile } from './port-file.js'
-import { needsLoopback, readSecret } from './secret.js'
+import type { TierValues } from './tier-options.js'
 import { become, userToBecome } from './user.js'
-
-interface TierValues {
-  join?: string
-  nodeId?: string
-  weight?: string
-  advertise?: string
-  peerHost?: string
-  peerPort?: string
-  peerAdvertise?: string
-  adminPort?: string
-  dataDir?: string
-  peerSecretFile?: string
-  standby?: boolean
-  migrationRate?: string
-}
 
 interface ServerValues extends TierValues {
   verbose: number
@@ -72,7 +54,7 @@ async function runServer(command: Command): Promise<void> {
   const log = leveled(createLog(3, values.nodeId ?? 'server'), () => level())
   const warn = (sentence: string) => log.warn(sentence)
   const server = parsed.options
-  const tier = tierOptions(values, warn)
+  const tier = await joined(values, warn)
   if (tier && server.listen.length === 0) throw new Sentence('--join needs a TCP port: give -p beside -s')
   if (tier && server.memoryFile !== null) {
     throw new Sentence('-e is for a node alone: in a tier, tier step-aside hands everything over before a restart')
@@ -137,7 +119,7 @@ function flagValues(command: Command): FlagValues {
 }
 
 /** Null without --join; the other words of a tier make no sense alone. */
-export function tierOptions(values: TierValues, warn: (sentence: string) => void): NodeTierOptions | null {
+async function joined(values: TierValues, warn: (sentence: string) => void): Promise<NodeTierOptions | null> {
   if (values.adminPort !== undefined) throw new Sentence(`--admin-port ${values.adminPort}: there is no admin page yet`)
   if (values.join === undefined) {
     const stray = Object.entries({
@@ -155,60 +137,6 @@ export function tierOptions(values: TierValues, warn: (sentence: string) => void
     if (stray) throw new Sentence(`${stray[0]} needs --join: a node alone is in no tier`)
     return null
   }
-  const store = parseStoreUrl(values.join)
-  if (!store.ok) throw new Sentence(store.sentence)
-  if (values.nodeId === undefined) throw new Sentence('--join needs --node-id: the name of this node in the tier')
-  if (!NODE_ID_PATTERN.test(values.nodeId)) throw new Sentence(idSentence(values.nodeId))
-  const secret = readSecret(values.peerSecretFile, warn)
-  const peerHost = values.peerHost ?? '127.0.0.1'
-  needsLoopback('--peer-host', peerHost, secret)
-  return {
-    storeUrl: values.join,
-    nodeId: values.nodeId,
-    weight: weightNumber('--weight', values.weight ?? '1'),
-    advertise: advertised('--advertise', values.advertise),
-    peerHost,
-    peerPort: portNumber('--peer-port', values.peerPort ?? '0'),
-    peerAdvertise: peerAdvertised(values.peerAdvertise),
-    dataDir: values.dataDir ?? null,
-    secret,
-    standby: values.standby === true,
-    migrationRate: values.migrationRate === undefined ? null : migrationRate(values.migrationRate),
-  }
-}
-
-/** A weight as people write it, for --weight and `tier reweight`. */
-export function weightNumber(what: string, text: string): number {
-  const weight = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN
-  if (!(weight >= 0 && weight <= WEIGHT_MAX)) {
-    throw new Sentence(`${what} ${text}: must be a whole number from 0 to ${WEIGHT_MAX}`)
-  }
-  return weight
-}
-
-function migrationRate(text: string): number {
-  const megabytes = /^\d{1,5}(\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN
-  if (!(megabytes >= 0.01)) throw new Sentence(`--migration-rate ${text}: must be megabytes a second, 0.01 or more`)
-  return megabytes * (1 << 20)
-}
-
-function portNumber(what: string, text: string): number {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN
-  if (!(port >= 0 && port <= 65_535)) throw new Sentence(`${what} ${text}: must be a port from 0 to 65535`)
-  return port
-}
-
-function advertised(what: string, text: string | undefined): Address | null {
-  if (text === undefined) return null
-  const address = parseAddress(text)
-  if (!address || address.port === 0) throw new Sentence(`${what} ${text}: must be host:port`)
-  return address
-}
-
-function peerAdvertised(text: string | undefined): Address | null {
-  const address = advertised('--peer-advertise', text)
-  if (address && address.port >= 65_535) {
-    throw new Sentence(`--peer-advertise ${text}: the port after it is needed too, so at most 65534`)
-  }
-  return address
+  const { tierOptions } = await import('./tier-options.js')
+  return tierOptions(values.join, values, warn)
 }

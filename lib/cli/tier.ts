@@ -5,8 +5,8 @@ import { type Outcome, withDrain, withReweight, withStepAside } from '../tier/wi
 import { complain, say } from './output.js'
 import { createProgress } from './progress.js'
 import { readSecret } from './secret.js'
-import { weightNumber } from './server.js'
 import { StoreClient } from './store-client.js'
+import { weightNumber } from './tier-options.js'
 import { changeText, generationsText, generationsView, statusText, type TierView } from './tier-view.js'
 
 interface TierValues {

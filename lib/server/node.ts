@@ -5,18 +5,10 @@
  *   startNode -> arena -> worker 0 listens -> the other workers listen on the same ports -> [tier: register, first topology]
  */
 import { randomInt } from 'node:crypto'
-import { join } from 'node:path'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Arena, EngineOptions } from '../engine/contract.js'
 import { createArena, Engine, resetArena } from '../engine/engine.js'
 import { LogReader, PREFIXES, STREAMS } from '../engine/log-reader.js'
-import { LoggedHints } from '../handoff/logged-hints.js'
-import { EmbeddedClient } from '../tier/embedded-client.js'
-import { Membership } from '../tier/membership.js'
-import { NodeFile } from '../tier/node-file.js'
-import { parseStoreUrl } from '../tier/store.js'
-import type { Topology } from '../tier/topology.js'
-import { checkTopology } from '../tier/validate.js'
 import { chooseLoop, createWaker } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'
 import { giveBackMemory } from '../transport/memory.js'
@@ -26,38 +18,21 @@ import { addressesOf } from '../transport/resolve.js'
 import type { TlsSettings } from '../transport/tls.js'
 import { freeUnixPath, removeUnixPath, unixPathIdentity } from '../transport/unix-path.js'
 import { readAuthFile } from './auth-file.js'
-import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import { Fence } from './fence.js'
 import type { ServerOptions } from './flags.js'
-import { type HintFiles, openHintLog } from './hint-files.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
 import { loadMemory, saveMemory } from './memory-file.js'
 import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { ProcessCommands } from './process-commands.js'
-import { type Facts, statsReply } from './stats-command.js'
+import type { Facts } from './stats-command.js'
+import type { NodeTierOptions, TierMember } from './tier-member.js'
 import { readTlsFiles, type TlsFiles } from './tls-files.js'
 import { VERSION_TEXT } from './version.js'
 import { Watchers } from './watchers.js'
 import type { WorkerData } from './worker.js'
-
-export interface NodeTierOptions {
-  storeUrl: string
-  nodeId: string
-  weight: number
-  advertise: Address | null
-  peerHost: string
-  peerPort: number
-  /** Where others reach `peerPort`, and at the next port the data links, if not where this node listens. */
-  peerAdvertise: Address | null
-  dataDir: string | null
-  secret: string | null
-  standby: boolean
-  /** See ControlPlaneOptions. */
-  migrationRate: number | null
-}
 
 /** The part of a logger that is used here. */
 export interface NodeLog {
@@ -105,8 +80,6 @@ export interface RunningNode {
   onFatal(callback: (sentence: string) => void): void
 }
 
-/** Versions that are written down before they may be given out: one disk write for so many writes of clients. */
-const VERSIONS_RESERVED = 1n << 24n
 const STOP_LIMIT_MS = 3000
 /** Chunks that the page mover looks at in one step when the node is about to be saved. */
 const SAVE_SLICE = 1024
@@ -140,22 +113,17 @@ class NodeProcess {
   #fatalSentence: string | null = null
   #stopping = false
   readonly #fence = new Fence()
-  #control: ControlPlane | null = null
+  #member: TierMember | null = null
   #maintainer: Maintainer | null = null
   #pageMover: PageMover | null = null
-  #membership: Membership | null = null
   #commands: ProcessCommands | null = null
   #loop: 'net' | 'epoll' = 'net'
   #udpPort = 0
   #watchers: Watchers | null = null
-  #store: EmbeddedClient | null = null
-  #timer: NodeJS.Timeout | null = null
   #unix: { path: string; identity: number } | null = null
   #memory: Arena | null = null
   /** It goes on with what the memory file had. */
   #isWarm = false
-  #hintsOpen: Promise<void> | null = null
-  #hintFiles: HintFiles | null = null
 
   constructor(options: NodeOptions) {
     this.#options = options
@@ -163,6 +131,8 @@ class NodeProcess {
 
   async start(): Promise<RunningNode> {
     const { server, tier, log } = this.#options
+    // Before onListening: a process that became another user may not read its own code any more.
+    const member = tier ? await import('./tier-member.js') : null
     const choice = chooseLoop(server.tls ? 'net' : server.loop)
     if (!choice.ok) throw new Error(choice.sentence)
     this.#loop = choice.kind
@@ -222,8 +192,17 @@ class NodeProcess {
           if (this.#fatalSentence !== null) callback(this.#fatalSentence)
         },
       }
-      if (tier)
-        running.peerPort = await this.#joinTier(tier, engine, { clientPort, dataPort: ports.dataPort }, incarnation)
+      if (tier && member) {
+        this.#member = new member.TierMember({
+          ...{ tier, engine, fence: this.#fence, incarnation, log },
+          dataPlanes: this.#threads.map(controlPort),
+          listenHost: server.listen[0]?.host ?? tier.peerHost,
+          dataPort: ports.dataPort,
+          facts: { ...this.#facts(), certificatesAt: this.#startedAt, port: clientPort, backlog: server.backlog },
+          onRefused: sentence => this.#fail(sentence),
+        })
+        running.peerPort = await this.#member.join()
+      }
       log.info(`loop ${choice.kind}: ${running.why}`)
       return running
     } catch (error) {
@@ -235,19 +214,16 @@ class NodeProcess {
   async stop(graceful = false): Promise<void> {
     if (this.#stopping) return
     this.#stopping = true
-    if (this.#timer) clearInterval(this.#timer)
-    this.#membership?.stop()
+    this.#member?.stop()
     this.#pageMover?.stop()
-    this.#control?.stop()
     this.#maintainer?.stop()
-    this.#store?.close()
     this.#watchers?.stop()
     this.#tellAll({ type: 'stop' })
     const all = Promise.all(this.#threads.map(thread => thread.stopped))
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
     await Promise.race([all, limit])
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
-    await this.#hintFiles?.close()
+    await this.#member?.closeFiles()
     if (graceful) this.#save()
     if (this.#unix && !removeUnixPath(this.#unix.path, this.#unix.identity)) {
       this.#options.log.warn(`the unix socket ${this.#unix.path} could not be removed`)
@@ -455,151 +431,13 @@ class NodeProcess {
       }
     })
   }
+}
 
-  // --- control plane
-
-  async #joinTier(
-    tier: NodeTierOptions,
-    engine: Engine,
-    ports: Pick<Listening, 'clientPort' | 'dataPort'>,
-    incarnation: string,
-  ): Promise<number> {
-    const { server, log } = this.#options
-    const url = parseStoreUrl(tier.storeUrl)
-    if (!url.ok) throw new Error(url.sentence)
-    const file = tier.dataDir === null ? null : new NodeFile(tier.dataDir)
-    const state = file?.load() ?? null
-    if (state && state.id !== tier.nodeId) {
-      throw new Error(`the data directory ${tier.dataDir} belongs to node "${state.id}", not to "${tier.nodeId}"`)
-    }
-    if (state) engine.observe(BigInt(state.versionReserved))
-    let reserved = 0n
-    let newest: Topology | null = state?.topology ?? null
-    /** `then` comes once it is on the disk, or cannot be: then the node goes on, and a restart may find less. */
-    const save = (then: (problem: string | null) => void) => {
-      reserved = engine.version() + VERSIONS_RESERVED
-      if (!file) return then(null)
-      const written = (problem: string | null) => {
-        if (problem !== null) log.warn(problem)
-        then(problem)
-      }
-      const votes = control.keeper?.votes ?? null
-      file.save(
-        { id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: newest, votes },
-        written,
-      )
-    }
-    const loop = createNetLoop({ memory: new Uint8Array(0) })
-    const hints = new LoggedHints()
-    const identity = { id: tier.nodeId, incarnation }
-    const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })
-    this.#store = store
-    const control = new ControlPlane({
-      loop,
-      engine,
-      dataPlanes: this.#threads.map(thread => {
-        const port: ControlPort = { post: message => thread.port.post(message), onMessage() {} }
-        thread.forControl = message => port.onMessage(message)
-        return port
-      }),
-      identity,
-      secret: tier.secret,
-      migrationRate: tier.migrationRate,
-      peerListen: { host: tier.peerHost, port: tier.peerPort },
-      parseTopology: text => {
-        const checked = checkTopology(JSON.parse(text) as unknown)
-        return checked.ok ? checked.value : null
-      },
-      onSettled: epoch => this.#membership?.reportSettled(epoch),
-      onProgress: (epoch, progress, kept) =>
-        this.#membership?.setStatus({
-          epoch,
-          progress: progress.map(({ generation, sourceId, source: _, settled: __, ...rest }) => ({
-            ...rest,
-            epoch: generation,
-            source: sourceId,
-          })),
-          hints: kept.map(({ home, keys, bytes, oldestAgeMs, state, leftOut, loss }) => ({
-            ...{ home, keys, bytes, oldestAgeMs, state, leftOut },
-            ...(loss ? { lost: { fromGeneration: loss.fromGeneration, why: loss.why.slice(0, 200) } } : {}),
-          })),
-        }),
-      report: words => {
-        const facts = {
-          ...this.#facts(),
-          certificatesAt: this.#startedAt,
-          port: ports.clientPort,
-          backlog: server.backlog,
-          now: loop.wallClock(),
-        }
-        return String(statsReply(words, engine, facts) ?? '')
-      },
-      hints,
-      fencing: {
-        store,
-        fence: this.#fence,
-        // A file that says nothing of votes is from before there were any: nothing was promised.
-        votes: state && (state.votes ?? { termMin: 0, promises: [] }),
-        saveVotes: (_, done) => save(problem => done(problem === null)),
-        onFenced: since => this.#membership?.reportFenced(since),
-      },
-      onEvent: sentence => log.info(sentence),
-    })
-    this.#control = control
-    const peerPort = await new Promise<number>((resolve, reject) =>
-      control.start(resolve, sentence => reject(new Error(sentence))),
-    )
-    const listen = server.listen[0]?.host ?? tier.peerHost
-    const host = tier.advertise?.host ?? (isWildcard(listen) ? tier.peerHost : listen)
-    const reached = tier.peerAdvertise
-    const self = {
-      id: tier.nodeId,
-      host,
-      port: tier.advertise?.port ?? ports.clientPort,
-      peerHost: reached?.host ?? tier.peerHost,
-      peerPort: reached?.port ?? peerPort,
-      dataPort: reached ? reached.port + 1 : ports.dataPort,
-      weight: tier.weight,
-      incarnation,
-      standby: tier.standby,
-    }
-    this.#timer = setInterval(() => {
-      if (file && engine.version() + VERSIONS_RESERVED / 2n > reserved) save(() => {})
-    }, 100)
-    this.#membership = new Membership({ store, loop, self, known: state?.topology ?? null })
-    await new Promise<void>((resolve, reject) => {
-      this.#membership!.start({
-        onTopology: (topology, number) => {
-          newest = topology
-          // A node acts by no topology that a restart would not know of: it could take itself for an owner that it was before.
-          save(() => {
-            this.#openHints(tier, topology.tier, hints).then(() => {
-              control.setTopology(topology, number)
-              resolve()
-            }, reject)
-          })
-        },
-        onRefused: sentence => {
-          reject(new Error(sentence))
-          this.#fail(sentence)
-        },
-        onError: sentence => log.warn(sentence),
-      })
-    })
-    return peerPort
-  }
-
-  /** Once, when the tier's name is known: a log of another tier is not believed. */
-  #openHints({ dataDir }: NodeTierOptions, tier: string, hints: LoggedHints): Promise<void> {
-    this.#hintsOpen ??= (async () => {
-      if (dataDir === null) return
-      const onEvent = (sentence: string) => this.#options.log.warn(sentence)
-      const { log, files } = await openHintLog(join(dataDir, 'hints'), { tier, onEvent })
-      this.#hintFiles = files
-      await new Promise<void>(resolve => hints.attach(log, resolve))
-    })()
-    return this.#hintsOpen
-  }
+/** A worker as the control plane sees it. */
+function controlPort(thread: Thread): ControlPort {
+  const port: ControlPort = { post: message => thread.port.post(message), onMessage() {} }
+  thread.forControl = message => port.onMessage(message)
+  return port
 }
 
 /** A name may mean several addresses: each is a place. */
@@ -613,5 +451,3 @@ function joined(place: ListenOptions, kind: 'net' | 'epoll', { port, fd }: Opene
   const byDescriptor = (kind === 'net' || place.path !== undefined) && fd !== undefined
   return byDescriptor ? { ...place, fd } : { ...place, port, shared: true, joins: true }
 }
-
-const isWildcard = (host: string): boolean => host === '0.0.0.0' || host === '::'

@@ -1,4 +1,5 @@
 /** -Z and the ssl_ words of -o: from options to what a listener needs, read from the disk at the start and on SIGHUP. */
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { reasonOf } from '../tier/atomic-file.js'
 import { type TlsSettings, tlsProblem } from '../transport/tls.js'
@@ -11,6 +12,9 @@ export interface TlsFlags {
   ciphers: string | null
   minVersion: TlsSettings['minVersion']
 }
+
+/** As OpenSSL wants them. */
+const TICKET_KEYS_BYTES = 48
 
 export type TlsFiles = { ok: true; tls: TlsSettings } | { ok: false; sentence: string }
 
@@ -45,7 +49,8 @@ export function readTlsFiles(flags: TlsFlags): TlsFiles {
     }
   }
   const [chain, key, ca] = texts as [string, string, string | undefined]
-  const tls: TlsSettings = { chain, key, ca: ca ?? null, verify, ciphers, minVersion }
+  const ticketKeys = new Uint8Array(randomBytes(TICKET_KEYS_BYTES))
+  const tls: TlsSettings = { chain, key, ca: ca ?? null, verify, ciphers, minVersion, ticketKeys }
   const problem = tlsProblem(tls)
   if (problem === null) return { ok: true, tls }
   return { ok: false, sentence: `the certificate ${chainFile} with the key ${keyFile} cannot be used (${problem})` }

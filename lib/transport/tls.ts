@@ -15,15 +15,17 @@ export interface TlsSettings {
   /** As OpenSSL writes them; null: Node's. */
   ciphers: string | null
   minVersion: 'TLSv1.2' | 'TLSv1.3'
+  /** 48 random bytes: what one thread's listener hands out as the ticket of a session, every other one takes. */
+  ticketKeys: Uint8Array
 }
 
 /** Nobody may keep a socket for longer without having said hello, ms. */
 const HANDSHAKE_LIMIT_MS = 10_000
 
 export function tlsOptions(settings: TlsSettings): TlsOptions {
-  const { chain, key, ca, verify, ciphers, minVersion } = settings
+  const { chain, key, ca, verify, ciphers, minVersion, ticketKeys } = settings
   return {
-    ...{ cert: chain, key, minVersion, handshakeTimeout: HANDSHAKE_LIMIT_MS },
+    ...{ cert: chain, key, minVersion, handshakeTimeout: HANDSHAKE_LIMIT_MS, ticketKeys: Buffer.from(ticketKeys) },
     ...(ca === null ? {} : { ca }),
     ...(ciphers === null ? {} : { ciphers }),
     ...{ requestCert: verify > 0, rejectUnauthorized: verify > 1 },

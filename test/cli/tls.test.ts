@@ -116,6 +116,20 @@ t.test('TLS', { skip }, async t => {
   t.match(stderr, /cannot be used .*: the certificates stay as they were/)
 })
 
+t.test('issue: a session was only resumed where it began, by one thread of four', { skip }, async t => {
+  const certificates = new Certificates(t)
+  certificates.make('server', 'ca')
+  const { ready } = await start(t, ...SERVER, '-t', '4', ...certificates.flags('server'))
+  // With 1.3 the ticket would come after the handshake.
+  const maxVersion = 'TLSv1.2'
+  const first = await dial(t, ready.clientPort, { maxVersion })
+  const session = first?.getSession()
+  t.ok(session, 'there is a ticket')
+  const dialled = Array.from({ length: 32 }, () => dial(t, ready.clientPort, { maxVersion, session }))
+  const resumed = (await Promise.all(dialled)).filter(socket => socket?.isSessionReused())
+  t.equal(resumed.length, dialled.length)
+})
+
 t.test('who must show a certificate', { skip }, async t => {
   const certificates = new Certificates(t)
   certificates.make('server', 'ca')

@@ -269,6 +269,7 @@ t.test('several threads on the same chains', async t => {
     new Promise<number>((resolve, reject) => {
       const worker = new Worker(new URL('./hammer.js', import.meta.url), {
         workerData: { job: 'mixed', arena, thread, stop: new SharedArrayBuffer(12) },
+        execArgv: [],
       })
       worker.once('message', resolve)
       worker.once('error', reject)

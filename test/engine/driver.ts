@@ -137,7 +137,10 @@ export function random(seed: number): () => number {
 export function hammers<Result>(job: string, arena: Arena, stop = new SharedArrayBuffer(12)): Promise<Result[]> {
   const one = (thread: number) =>
     new Promise<Result>((resolve, reject) => {
-      const worker = new Worker(new URL('./hammer.js', import.meta.url), { workerData: { job, arena, thread, stop } })
+      const worker = new Worker(new URL('./hammer.js', import.meta.url), {
+        workerData: { job, arena, thread, stop },
+        execArgv: [],
+      })
       worker.once('message', resolve)
       worker.once('error', reject)
     })

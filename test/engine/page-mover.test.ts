@@ -283,6 +283,7 @@ t.test('two threads work on items whose pages move', async t => {
     new Promise<number>((resolve, reject) => {
       const worker = new Worker(new URL('./hammer.js', import.meta.url), {
         workerData: { job: 'mixed', arena, thread, stop: new SharedArrayBuffer(12) },
+        execArgv: [],
       })
       worker.once('message', counted => {
         running--

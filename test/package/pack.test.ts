@@ -49,16 +49,19 @@ t.test('the package', async t => {
 
   await t.test('its dependencies are what it imports, no more and no less', async t => {
     const home = join(project.path, 'node_modules/continuum-cache')
-    const { dependencies } = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as { dependencies: object }
+    const manifest = JSON.parse(readFileSync(join(home, 'package.json'), 'utf8')) as Record<string, object>
+    const named = Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })
     const modules = readdirSync(join(home, 'dist'), { recursive: true }).map(String)
     const imported = modules
       .filter(name => name.endsWith('.js'))
-      .flatMap(name => [
-        ...readFileSync(join(home, 'dist', name), 'utf8').matchAll(/^(?:import|export)\b.* from '([^'.][^']*)'/gm),
+      .map(name => readFileSync(join(home, 'dist', name), 'utf8'))
+      .flatMap(text => [
+        ...text.matchAll(/^(?:import|export)\b.* from '([^'.][^']*)'/gm),
+        ...text.matchAll(/createRequire\(import\.meta\.url\)\('([^']*)'\)/g),
       ])
       .map(([, name]) => name!)
       .filter(name => !name.startsWith('node:'))
-    t.same([...new Set(imported)].toSorted(), Object.keys(dependencies).toSorted())
+    t.same([...new Set(imported)].toSorted(), named.toSorted())
   })
 
   await t.test('import', async t => {

@@ -20,7 +20,11 @@ class Thread {
     const { port1, port2 } = new MessageChannel()
     const waker = kind === 'epoll' ? createWaker() : { fd: -1, wake: () => {} }
     const workerData: ThreadData = { kind, port: port2, wakeFd: waker.fd, listen }
-    this.worker = new Worker(new URL('./thread.js', import.meta.url), { workerData, transferList: [port2] })
+    this.worker = new Worker(new URL('./thread.js', import.meta.url), {
+      ...{ workerData, transferList: [port2] },
+      // Without what tap loads into the test itself.
+      execArgv: [],
+    })
     this.messages = eventPort(port1, waker.wake)
     this.messages.onMessage = message => {
       const waiting = this.#waiting
