@@ -143,13 +143,14 @@ class Part implements Request, SplitList {
     this.#split.answered(this)
   }
 
+  /** Kept in bytes of its own, which are used again: a chunk of the arena's would be garbage after a few of these. */
   answerBorrowed(reply: Uint8Array): void {
     if (this.dropped) return
-    const { arena } = this.#split.host
-    this.reply = arena.put(reply)
-    this.from = arena.at
-    this.isLent = arena.isOwn
-    this.length = reply.length
+    const { length } = reply
+    this.reply = this.#split.host.arena.take(length)
+    this.reply.set(reply)
+    this.isLent = true
+    this.length = length
     this.#split.answered(this)
   }
 }
