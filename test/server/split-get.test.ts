@@ -7,7 +7,10 @@ const SEED = Number(process.env.SEED ?? 1)
 
 function ask(tier: TestTier, client: RawClient, bytes: string, expected: string): string {
   client.send(bytes)
-  tier.until(() => client.size >= expected.length, `${JSON.stringify(expected.slice(0, 100))}, got ${client.size} bytes`)
+  tier.until(
+    () => client.size >= expected.length,
+    `${JSON.stringify(expected.slice(0, 100))}, got ${client.size} bytes`,
+  )
   return client.take()
 }
 
