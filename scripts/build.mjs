@@ -30,6 +30,8 @@ if (only !== 'ts' && existsSync(join(root, 'lib/engine/assembly/index.ts'))) {
       'threads',
       '--enable',
       'bulk-memory',
+      '--enable',
+      'simd',
       '--sharedMemory',
       '--importMemory',
       '--maximumMemory',

@@ -284,9 +284,47 @@ export interface PagesApi {
   resetFigures(): void
 }
 
+/** One line's answer: `length` bytes of `reply` from `from` on, VALUE blocks and END. */
+export interface SplitList {
+  readonly reply: Uint8Array | null
+  readonly from: number
+  readonly length: number
+}
+
+/** What the merge needs of a get that was split. */
+export interface KeptGet {
+  /** The request, and behind it its keys, from `keysAt` on. */
+  readonly bytes: Buffer
+  readonly lineBytes: number
+  readonly keysAt: number
+  readonly count: number
+}
+
+/** A get of many keys that do not all live here (lib/engine/split-get.ts). Any thread; between `split` and `keep` the engine runs nothing. */
+export interface SplitGetApi {
+  /**
+   * Splits the request at [offset, offset + length) into one line for each node, of 100 keys at most, and one of any number for `self`. How many
+   * lines; 0: not for the engine to split. Their texts lie in scratch.
+   */
+  split(offset: number, length: number, self: number): number
+  owner(line: number): number
+  textOffset(line: number): number
+  textLength(line: number): number
+  /** Bytes that `keep` wants. */
+  readonly keepBytes: number
+  keep(bytes: Buffer): KeptGet
+  /** Room that `merge` must have, with what it may write too much. */
+  mergedMax(lists: readonly SplitList[]): number
+  /** Can the engine merge these? */
+  fits(kept: KeptGet, lists: readonly SplitList[]): boolean
+  /** Puts the lines' lists together at `to`, in the order of the request's keys. How many bytes; -1: a list is not what was asked for. */
+  merge(kept: KeptGet, lists: readonly SplitList[], to: number): number
+}
+
 export interface EngineApi {
   readonly arena: Arena
   readonly pages: PagesApi
+  readonly splitGet: SplitGetApi
   /** The whole memory. */
   readonly bytes: Uint8Array
   /** This thread's receive area (64 KiB), reply area (>= slabChunkMax + 64 KiB), and scratch (>= 1 MiB + 64 KiB). */

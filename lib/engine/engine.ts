@@ -50,6 +50,7 @@ import {
 } from './layout.js'
 import { initialiseAutomove, Pages, type PagesWasm } from './pages.js'
 import { checkRecord, recordHead, recordKeyEnd, recordLength, recordValueEnd, tombstoneOfRecord } from './record.js'
+import { SplitGet, type SplitGetWasm } from './split-get.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
 const ENGINE_COUNTERS = [
@@ -148,7 +149,7 @@ const Word = {
 const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no memory']
 
 /** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
-interface Wasm extends HousekeepingWasm, PagesWasm {
+interface Wasm extends HousekeepingWasm, PagesWasm, SplitGetWasm {
   attach(thread: number): void
   time(): number
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
@@ -243,6 +244,7 @@ function instanceOf(arena: Arena, thread: number): Wasm {
 export class Engine implements EngineApi {
   readonly arena: Arena
   readonly pages: Pages
+  readonly splitGet: SplitGet
   readonly bytes: Uint8Array
   readonly rx: Range
   readonly tx: Range
@@ -294,6 +296,8 @@ export class Engine implements EngineApi {
       items: () => this.#sum('curr_items') + this.#sum('tombstones'),
     })
     this.pages = new Pages(memory, this.#wasm)
+    const keyCount = () => this.#words[Word.written]!
+    this.splitGet = new SplitGet({ memory, wasm: this.#wasm, scratch: this.scratch, keyCount })
   }
 
   setTime(unixSeconds: number): void {

@@ -371,6 +371,8 @@ export class ClientConnection implements ConnectionHandler {
       this.#forwardFrom(owner, epoch, requestOffset, requestLength, noreply !== 0)
       used = consumed + requestLength
       used += this.#forwardRest(offset + used, length - used)
+    } else if (stop === Stop.multi && this.#splitGet(requestOffset, requestLength)) {
+      used = consumed + requestLength
     } else if (stop !== Stop.full && length - consumed < requestLength) {
       const bytes = Buffer.allocUnsafe(requestLength)
       bytes.set(engine.bytes.subarray(offset + consumed, offset + length))
@@ -494,6 +496,15 @@ export class ClientConnection implements ConnectionHandler {
     this.#plane.forwardFrom(owner, request, offset, length)
   }
 
+  /** A get of many keys that lies in the engine's memory, and is kept nowhere else. False: it is to be dispatched. */
+  #splitGet(offset: number, length: number): boolean {
+    if (this.#connection.closed) return false
+    const request = new this.#Request(this.#host, null, length, false)
+    if (!this.#plane.splitGet(request, offset, length)) return false
+    this.#begin(request, -1)
+    return true
+  }
+
   /** Requests behind pending ones, from the engine's memory, as far as #pipelineNext would take them. How many bytes went out. */
   #forwardRest(offset: number, length: number): number {
     const { engine, self } = this.#plane
@@ -542,9 +553,19 @@ export class ClientConnection implements ConnectionHandler {
     let done = 0
     for (; done < pending.length && pending[done]!.isAnswered; done++) {
       const request = pending[done]!
-      const { reply, replyAt, replyLength } = request
+      const { reply, replyAt, assembly } = request
       this.#pendingBytes -= request.size
+      if (assembly && size > 0 && size + assembly.sizeMax > JOINED_BYTES_MAX) {
+        this.#sendFrom(offset, size)
+        size = 0
+      }
+      if (assembly) request.replyLength = assembly.putAt(offset + size)
+      const { replyLength } = request
       this.#replyBytes = Math.max(replyLength, REPLY_BYTES_LEAST, this.#replyBytes * 0.875)
+      if (assembly) {
+        size += replyLength
+        continue
+      }
       if (size > 0 && size + replyLength > JOINED_BYTES_MAX) {
         this.#sendFrom(offset, size)
         size = 0

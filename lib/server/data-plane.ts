@@ -36,11 +36,13 @@ import { cachedump, crawlerCommand, type LruHost, type LruReply, lruCommand, siz
 import { multiGet } from './multi-get.js'
 import { Parking } from './parking.js'
 import { PeerConnections } from './peer-connection.js'
+import type { Pending } from './pending.js'
 import type { DataPort, Opened, PeerNode, ToData } from './plane.js'
 import { ReplyArena } from './reply-arena.js'
 import { isNoreply, type Request, serverError, tokensOf } from './request.js'
 import { Silence } from './silence.js'
 import { memlimitCommand, slabsCommand } from './slabs-command.js'
+import { type SplitGetHost, splitGet } from './split-get.js'
 import { clusterConfig, clusterConfigValue, type Facts, statsReply } from './stats-command.js'
 import { TierCommands } from './tier-commands.js'
 import { WatchConnection } from './watch-connection.js'
@@ -132,6 +134,7 @@ export class DataPlane {
   /** Unix seconds; when the certificates were read last. */
   #certificatesAt: number
   readonly #lru: LruHost
+  readonly #splitHost: SplitGetHost
   #nodes: PeerNode[] = []
   /** What clients are told of the newest ring; null outside a tier. */
   #ring: TierConfig | null = null
@@ -191,6 +194,12 @@ export class DataPlane {
     this.#lru = {
       ...{ engine, dumps, tracksSizes, now: () => loop.wallClock() },
       crawl: classes => port.post({ type: 'crawl', classes }),
+    }
+    this.#splitHost = {
+      ...{ bytes: engine.bytes, txBytes: engine.tx.length, engine: engine.splitGet, arena: this.arena, self: -1 },
+      reaches: owner => this.#forwarder.isOpen(owner),
+      forwardFrom: (owner, part, offset, length) => this.forwardFrom(owner, part, offset, length),
+      execute: part => this.execute(part),
     }
     this.#tier = new TierCommands({
       port,
@@ -299,6 +308,11 @@ export class DataPlane {
       local,
       forward: (owner, part) => this.#forwarder.send(owner, part),
     })
+  }
+
+  /** A client's get of many keys, which lies in the engine's memory. False: it is to be dispatched. */
+  splitGet(request: Pending, offset: number, length: number): boolean {
+    return splitGet(request, offset, length, this.#splitHost)
   }
 
   /** The route changed in the middle of a long get: the keys that are left are asked for where they live now. */
@@ -520,6 +534,7 @@ export class DataPlane {
 
   #onRoute(self: number, nodes: PeerNode[], ring: TierConfig | null): void {
     this.#self = self
+    this.#splitHost.self = self
     this.#nodes = nodes
     this.#ring = ring
     this.#forwarder.setNodes(nodes)

@@ -9,6 +9,7 @@
  * keys as asked and looks, in the answer of each one's line, whether the next block is this key's. Keys are ranges of the request's
  * bytes; nothing is made of them but the lines.
  */
+import type { KeptGet, SplitList } from '../engine/contract.js'
 import { copyBytes } from '../transport/copy-bytes.js'
 import type { ReplyArena } from './reply-arena.js'
 import { lineEnd, type Request } from './request.js'
@@ -58,7 +59,7 @@ const ANSWER_BYTES_MAX = 256 << 20
 const END = Buffer.from('END\r\n')
 const VALUE = Buffer.from('VALUE ')
 const TOO_LONG = Buffer.from('SERVER_ERROR out of memory writing get response\r\n')
-const CUT_OFF = Buffer.from('SERVER_ERROR a part of the answer was cut off\r\n')
+export const CUT_OFF: Buffer = Buffer.from('SERVER_ERROR a part of the answer was cut off\r\n')
 const SPACE = 0x20
 const LF = 0x0a
 const CR = 0x0d
@@ -68,12 +69,32 @@ const LETTER_A = 0x61
 const LETTER_T = 0x74
 
 export function multiGet(whole: Request, parts: MultiGetParts): void {
-  new MultiGet(whole, parts).start()
+  new MultiGet(whole, parts, KEYS_PER_LINE).start()
+}
+
+/** Merges the answers of a get that the engine split, when they are too large for the engine. */
+export function mergeLists(
+  { bytes, lineBytes, keysAt, count }: KeptGet,
+  lists: readonly SplitList[],
+  arena: ReplyArena,
+  answer: (reply: Buffer) => void,
+): void {
+  const whole: Request = { bytes: bytes.subarray(0, lineBytes), hops: 0, dropped: false, cancel: null, answer }
+  const nothing = () => {}
+  const keys: MultiGetParts['keys'] = (_line, _from, _to, each) => {
+    for (let at = keysAt; at < keysAt + 8 * count; at += 8) {
+      const from = bytes.readUInt32LE(at)
+      each(from, from + bytes.readUInt16LE(at + 4), bytes.readUInt16LE(at + 6))
+    }
+  }
+  const parts = { keys, self: -1, arena, local: nothing, forward: nothing }
+  new MultiGet(whole, parts, Number.POSITIVE_INFINITY).merge(lists)
 }
 
 class MultiGet {
   readonly #whole: Request
   readonly #parts: MultiGetParts
+  readonly #keysPerLine: number
   /** Length of the words before the keys. */
   #head = 0
   readonly #keys: number[] = []
@@ -84,9 +105,10 @@ class MultiGet {
   #failure: Buffer | null = null
   #starting = false
 
-  constructor(whole: Request, parts: MultiGetParts) {
+  constructor(whole: Request, parts: MultiGetParts, keysPerLine: number) {
     this.#whole = whole
     this.#parts = parts
+    this.#keysPerLine = keysPerLine
   }
 
   start(): void {
@@ -101,6 +123,16 @@ class MultiGet {
     this.#goOn()
   }
 
+  /** All answers are here, by line. */
+  merge(lists: readonly SplitList[]): void {
+    this.#split()
+    this.#lines.forEach((line, i) => {
+      const { reply, from, length } = lists[i]!
+      Object.assign(line, { reply, from, at: from, end: from + length })
+    })
+    this.#finish()
+  }
+
   #split(): void {
     const { bytes } = this.#whole
     const { self } = this.#parts
@@ -111,7 +143,7 @@ class MultiGet {
     this.#parts.keys(bytes, this.#head, end, (from, to, owner) => {
       const key = this.#keys.length
       const before = owner === self ? undefined : open.get(owner)
-      const isFull = before === undefined || this.#lines[before]!.count === KEYS_PER_LINE
+      const isFull = before === undefined || this.#lines[before]!.count === this.#keysPerLine
       const number = isFull ? this.#lines.length : before
       this.#keys.push(from, to, number, -1, 0)
       if (!isFull) {
@@ -171,7 +203,7 @@ class MultiGet {
     line.at = from
     line.end = from + length
     this.#bytes += length
-    this.#failure = (this.#bytes > ANSWER_BYTES_MAX ? TOO_LONG : failureOf(line)) ?? this.#failure
+    this.#failure = (this.#bytes > ANSWER_BYTES_MAX ? TOO_LONG : failureOf({ reply, from, length })) ?? this.#failure
     this.#goOn()
   }
 
@@ -247,8 +279,16 @@ class MultiGet {
 }
 
 /** What to answer instead, when a line's answer is no list of blocks. */
-function failureOf({ reply, from, end }: Line): Buffer | null {
-  const bytes = reply!
+export function failureOf({
+  reply: bytes,
+  from,
+  length,
+}: {
+  reply: Buffer
+  from: number
+  length: number
+}): Buffer | null {
+  const end = from + length
   if (isAt(bytes, from, end, VALUE) || isAt(bytes, from, end, END)) {
     return isAt(bytes, end - END.length, end, END) ? null : CUT_OFF
   }
@@ -263,7 +303,7 @@ function blockLength(line: Line, bytes: Buffer, from: number, to: number): numbe
   const last = line.end - END.length
   const keyAt = at + VALUE.length
   const length = to - from
-  if (keyAt + length >= last || reply[at] !== VALUE[0] || reply[keyAt + length] !== SPACE) return 0
+  if (keyAt + length >= last || !isAt(reply, at, last, VALUE) || reply[keyAt + length] !== SPACE) return 0
   for (let i = 0; i < length; i++) if (reply[keyAt + i] !== bytes[from + i]) return 0
   // The flags; then how many bytes.
   let next = keyAt + length + 1
@@ -282,8 +322,10 @@ function isDigit(byte: number): boolean {
 
 /** Does [from, end) of the bytes begin with this? */
 function isAt(bytes: Buffer, from: number, end: number, head: Buffer): boolean {
-  const to = from + head.length
-  return from >= 0 && to <= end && bytes.compare(head, 0, head.length, from, to) === 0
+  const { length } = head
+  if (from < 0 || from + length > end) return false
+  for (let i = 0; i < length; i++) if (bytes[from + i] !== head[i]) return false
+  return true
 }
 
 /** End of the word at or behind `from`. */

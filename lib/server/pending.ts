@@ -15,6 +15,14 @@ export interface PendingHost {
   handOver(watcher: number): void
 }
 
+/** An answer that is put together only when it goes out: in the engine's memory, from where it is sent. */
+export interface Assembly {
+  /** Room it needs there. */
+  readonly sizeMax: number
+  /** Called once; its length. */
+  putAt(offset: number): number
+}
+
 export class Pending implements Request {
   readonly bytes: Buffer
   /** Of the request, in bytes, wherever they are. */
@@ -35,6 +43,8 @@ export class Pending implements Request {
   isLent = false
   /** It is being answered in parts; `isAnswered` comes with the last one. */
   stream: ReplyStream | null = null
+  /** Instead of `reply`. */
+  assembly: Assembly | null = null
   protected readonly host: PendingHost
 
   /** `bytes` null: they are on their way to another node, and not kept. */
@@ -57,6 +67,12 @@ export class Pending implements Request {
     this.reply = reply
     this.replyAt = 0
     this.replyLength = reply.length
+    this.isAnswered = true
+    if (!this.dropped) this.host.wake()
+  }
+
+  answerAssembled(assembly: Assembly): void {
+    this.assembly = assembly
     this.isAnswered = true
     if (!this.dropped) this.host.wake()
   }

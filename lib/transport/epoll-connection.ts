@@ -130,6 +130,7 @@ export class EpollConnection implements Connection, Watched {
     }
     if (this.closed) return
     if (events & (EPOLLIN | EPOLLHUP | EPOLLERR) && this.#reading && !this.#ended) this.handler.onReadable(this)
+    else if (events & EPOLLIN) this.#watchWanted()
     if (this.closed) return
     if (this.#error !== 0) this.#end(wordsOf(errnoName(this.#error)), false)
     // Nobody reads and the connection is broken: nothing more will come of it.
@@ -165,9 +166,9 @@ export class EpollConnection implements Connection, Watched {
     return sent
   }
 
+  /** epoll is told when something comes before `resumeReading`, which seldom happens: a client waits for its answer. */
   pauseReading(): void {
     this.#reading = false
-    this.#watchWanted()
   }
 
   resumeReading(): void {

@@ -48,16 +48,17 @@ export function arcGuarded(slot: u32, arc: u32): bool {
 
 /** Arc of a point: the first entry at or after it, the first of all when there is none. */
 export function arcAt(slot: u32, point: u32): u32 {
+  // Keys are anywhere: a branch that depends on what is found would be guessed wrong every second time.
   const all = points(slot)
   const count = load<u32>(slot, 8)
-  let low: u32 = 0
-  let high = count
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (load<u32>(all + (middle << 2)) < point) low = middle + 1
-    else high = middle
+  let at = all
+  for (let left = count; left > 1; ) {
+    const half = left >> 1
+    at += (half << 2) & (0 - <u32>(load<u32>(at + (half << 2) - 4) < point))
+    left -= half
   }
-  return low == count ? 0 : low
+  const arc = ((at - all) >> 2) + <u32>(load<u32>(at) < point)
+  return arc == count ? 0 : arc
 }
 
 export function arcOf(slot: u32, key: u32, length: u32): u32 {
