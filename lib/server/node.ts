@@ -6,7 +6,7 @@
  */
 import { randomInt } from 'node:crypto'
 import { join } from 'node:path'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { Arena, EngineOptions } from '../engine/contract.js'
 import { createArena, Engine, resetArena } from '../engine/engine.js'
 import { LogReader, PREFIXES, STREAMS } from '../engine/log-reader.js'
@@ -17,14 +17,15 @@ import { NodeFile } from '../tier/node-file.js'
 import { parseStoreUrl } from '../tier/store.js'
 import type { Topology } from '../tier/topology.js'
 import { checkTopology } from '../tier/validate.js'
-import { chooseLoop, createWaker } from '../transport/choose.js'
+import { chooseLoop } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'
 import { giveBackMemory } from '../transport/memory.js'
 import { createNetLoop } from '../transport/net.js'
-import { eventPort } from '../transport/plane-port.js'
+import { createWay, eventPort, SharedPort } from '../transport/plane-port.js'
 import { addressesOf } from '../transport/resolve.js'
 import type { TlsSettings } from '../transport/tls.js'
 import { freeUnixPath, removeUnixPath, unixPathIdentity } from '../transport/unix-path.js'
+import { createBell, createWaker } from '../transport/waker.js'
 import { readAuthFile } from './auth-file.js'
 import { ControlPlane } from './control-plane.js'
 import type { DataPlaneOptions } from './data-plane.js'
@@ -36,6 +37,7 @@ import { Maintainer } from './maintainer.js'
 import { loadMemory, saveMemory } from './memory-file.js'
 import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { toControlForm, toDataForm } from './plane-forms.js'
 import { ProcessCommands } from './process-commands.js'
 import { type Facts, statsReply } from './stats-command.js'
 import { readTlsFiles, type TlsFiles } from './tls-files.js'
@@ -130,6 +132,15 @@ interface Thread {
   /** Messages of the control plane go through it once that exists. */
   forControl: ((message: ToControl) => void) | null
   stopped: Promise<void>
+  /** When it has ended: it rings no more. */
+  close(): void
+}
+
+/** This side of what a thread and the control thread have between them. */
+interface Joint {
+  port: ControlPort
+  shared: WorkerData['shared']
+  close(): void
 }
 
 class NodeProcess {
@@ -247,6 +258,7 @@ class NodeProcess {
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
     await Promise.race([all, limit])
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+    for (const thread of this.#threads) thread.close()
     await this.#hintFiles?.close()
     if (graceful) this.#save()
     if (this.#unix && !removeUnixPath(this.#unix.path, this.#unix.identity)) {
@@ -420,20 +432,19 @@ class NodeProcess {
 
   #startThread(arena: Arena, loop: 'net' | 'epoll', thread: number, options: DataPlaneOptions): Promise<Listening> {
     const { port1, port2 } = new MessageChannel()
-    const waker = loop === 'epoll' ? createWaker() : { fd: -1, wake: () => {} }
-    const workerData: WorkerData = { arena, thread, loop, wakeFd: waker.fd, port: port2, options }
+    const { port, shared, close } = joint(port1, loop)
+    const workerData: WorkerData = { arena, thread, shared, port: port2, options }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       transferList: [port2],
       // What a request allocates dies young; a larger nursery would only be memory of the node.
       resourceLimits: { maxYoungGenerationSizeMb: 3 },
     })
-    const port = eventPort<ToData, ToControl>(port1, waker.wake)
     let hasStopped = () => {}
     const stopped = new Promise<void>(resolve => {
       hasStopped = resolve
     })
-    const entry: Thread = { worker, port, forControl: null, stopped }
+    const entry: Thread = { worker, port, forControl: null, stopped, close }
     const plane = this.#threads.push(entry) - 1
     return new Promise((resolve, reject) => {
       worker.on('error', error => {
@@ -489,7 +500,7 @@ class NodeProcess {
         written,
       )
     }
-    const loop = createNetLoop({ memory: new Uint8Array(0) })
+    const loop = createNetLoop({ memory: new Uint8Array(0), direct: this.#loop === 'epoll' })
     const hints = new LoggedHints()
     const identity = { id: tier.nodeId, incarnation }
     const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })
@@ -600,6 +611,21 @@ class NodeProcess {
     })()
     return this.#hintsOpen
   }
+}
+
+/** A thread whose loop blocks hears of messages by a descriptor, and of most of them by shared memory. */
+function joint(port: MessagePort, loop: 'net' | 'epoll'): Joint {
+  if (loop === 'net') return { port: eventPort<ToData, ToControl>(port), shared: null, close: () => port.close() }
+  const [toControl, toData] = [createWay(), createWay()]
+  const waker = createWaker()
+  const ways = { out: toData, in: toControl, outForm: toDataForm, inForm: toControlForm }
+  const own = new SharedPort<ToData, ToControl>({ port, ...ways, wake: waker.wake })
+  const bell = createBell(() => own.take())
+  const close = () => {
+    port.close()
+    bell.close()
+  }
+  return { port: own, shared: { wakeFd: waker.fd, bellFd: bell.fd, toControl, toData }, close }
 }
 
 /** A name may mean several addresses: each is a place. */
