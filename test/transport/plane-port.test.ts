@@ -85,3 +85,16 @@ t.test('what is posted while messages are handed out is not lost, nor is its wak
   t.ok(heard.length > 300)
   close()
 })
+
+t.test('who has looked is woken again, whatever way the next message takes', async t => {
+  let wakes = 0
+  const { near, far, close } = ends(() => wakes++)
+  for (let number = 0; number < 10; number++) {
+    near.post({ number, isLong: number % 3 === 0, bytes: 4 })
+    t.equal(wakes, number + 1)
+    near.post({ number, isLong: false, bytes: 4 })
+    t.equal(wakes, number + 1, 'once')
+    far.take()
+  }
+  close()
+})
