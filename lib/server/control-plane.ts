@@ -83,7 +83,7 @@ const STRANGER_FRAMES_MAX = 1000
 const STRANGERS_MAX = 256
 /** Messages of data planes that may want a link at once. */
 const NUDGES: ReadonlySet<string> = new Set(['flush', 'gather'])
-/** Those that nearly always find it: a tick for each would cost more than the take itself. */
+/** Those that nearly always find it: the next tick of a busy node is soon enough, and a tick for each is work of its own. */
 const SOFT_NUDGES: ReadonlySet<string> = new Set(['need', 'guard'])
 
 export class ControlPlane {
