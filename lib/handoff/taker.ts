@@ -92,6 +92,8 @@ interface SourceState {
   linked: boolean
   received: ReceivedMark
   acked: number
+  /** When what came since may be confirmed by a message of its own; takes and pulls say it besides. */
+  ackAt: number
   throttle: Throttle
   /** The pull under way, at most one a source. */
   pull: { id: number; generation: number } | null
@@ -102,6 +104,8 @@ interface SourceState {
 export const TAKES_PENDING_MAX = 65536
 /** A source that is itself not ready, or has just refused, is asked again after this long. */
 const PULL_AGAIN_MS = 20
+/** So often at most: until then the source keeps copies of what it handed over. Lower frees them sooner, and is a message more. */
+const ACK_EVERY_MS = 50
 /** Of the hash table, looked through in one step when a transfer closes. */
 const BUCKETS_PER_STEP = 65_536
 /** A version is an epoch and a counter of 44 bits (DESIGN 1). */
@@ -277,8 +281,9 @@ export class Taker {
       else if (!transfer.settled) this.#pull(transfer)
     }
     for (const [number, state] of this.#sources) {
-      if (state.linked && state.acked < state.received.seq) {
+      if (state.linked && state.acked < state.received.seq && now >= state.ackAt) {
         state.acked = state.received.seq
+        state.ackAt = now + ACK_EVERY_MS
         this.#effects.send(number, { type: 'ack', ack: state.acked })
       }
     }
@@ -657,7 +662,7 @@ export class Taker {
     let state = this.#sources.get(number)
     if (!state) {
       const throttle = new Throttle(this.#now, this.#limits)
-      state = { linked: false, received: new ReceivedMark(), acked: 0, throttle, pull: null, notBefore: 0 }
+      state = { linked: false, received: new ReceivedMark(), acked: 0, ackAt: 0, throttle, pull: null, notBefore: 0 }
       this.#sources.set(number, state)
     }
     return state

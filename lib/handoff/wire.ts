@@ -14,7 +14,11 @@
  * (stats of the tier: lib/server/gather.ts).
  *
  *   bytes: | head length u32 | head JSON | count u32 | (length u32, bytes) ... |      little endian
+ *
+ * A take and its answer, which come one a key while requests wait, have no JSON: lib/handoff/take-wire.ts.
  */
+import { decodeTake, encodeTake, isTake } from './take-wire.js'
+
 export type Message =
   | { type: 'resume'; source: string; ack: number }
   | { type: 'handed'; seq: number; generation: number; records: Uint8Array[] }
@@ -68,16 +72,15 @@ export type Message =
   | { type: 'ask'; id: number; question: string }
   | { type: 'told'; id: number; text: string }
 
+export type TakeMessage = Extract<Message, { type: 'take' | 'taken' }>
 export type MessageType = Message['type']
 
 /** What the fields of a head must be: whole numbers from 0, other numbers, texts, versions, one of some words; `?`: or missing. */
-type Field = 'count' | 'count?' | 'flag?' | 'number' | 'text' | 'version' | readonly string[]
+type Field = 'count' | 'flag?' | 'number' | 'text' | 'version' | readonly string[]
 
-const FIELDS: Record<MessageType, Record<string, Field>> = {
+const FIELDS: Record<Exclude<MessageType, TakeMessage['type']>, Record<string, Field>> = {
   resume: { source: 'text', ack: 'count' },
   handed: { seq: 'count', generation: 'count' },
-  take: { id: 'count', generation: 'count', ack: 'count', kept: 'count?' },
-  taken: { id: 'count', seq: 'count', generation: 'count', blind: 'count?' },
   declined: { id: 'count', reason: 'text' },
   pull: { id: 'count', generation: 'count', ack: 'count', bytesMax: 'count' },
   batch: {
@@ -101,21 +104,16 @@ const FIELDS: Record<MessageType, Record<string, Field>> = {
 const VERSION = /^\d{1,20}$/
 
 export function encode(message: Message): Uint8Array {
-  const { key, record, records, ...head } = message as Message & {
-    key?: Uint8Array
-    record?: Uint8Array | null
-    records?: Uint8Array[]
-  }
-  const parts = records ?? []
-  const all = key ? [key, ...(record ? [record] : []), ...parts] : parts
+  if (message.type === 'take' || message.type === 'taken') return encodeTake(message)
+  const { records = [], ...head } = message as Message & { records?: Uint8Array[] }
   const text = Buffer.from(JSON.stringify(head))
   let size = 8 + text.length
-  for (const part of all) size += 4 + part.length
+  for (const part of records) size += 4 + part.length
   const bytes = Buffer.allocUnsafe(size)
   let at = bytes.writeUInt32LE(text.length, 0)
   at += text.copy(bytes, at)
-  at = bytes.writeUInt32LE(all.length, at)
-  for (const part of all) {
+  at = bytes.writeUInt32LE(records.length, at)
+  for (const part of records) {
     at = bytes.writeUInt32LE(part.length, at)
     bytes.set(part, at)
     at += part.length
@@ -126,10 +124,9 @@ export function encode(message: Message): Uint8Array {
 /** The parts are copies: they may be kept. Throws an Error with a sentence on bytes that no peer of this version sends. */
 export function decode(payload: Uint8Array): Message {
   const bytes = Buffer.from(payload)
+  if (isTake(bytes)) return decodeTake(bytes)
   const head = readHead(bytes)
   const parts = readParts(bytes, 4 + bytes.readUInt32LE(0))
-  if (head.type === 'take') return { ...head, key: need(parts, 0) }
-  if (head.type === 'taken') return { ...head, key: need(parts, 0), record: parts[1] ?? null }
   if (head.type === 'handed' || head.type === 'batch') return { ...head, records: parts }
   return head
 }
@@ -142,7 +139,7 @@ function readHead(bytes: Buffer): Message {
   const fields = (head ?? {}) as Record<string, unknown>
   const type = String(fields.type)
   if (!Object.hasOwn(FIELDS, type)) throw new Error(`unknown handoff message ${type}`)
-  for (const [name, field] of Object.entries(FIELDS[type as MessageType])) {
+  for (const [name, field] of Object.entries(FIELDS[type as keyof typeof FIELDS])) {
     if (!isField(fields[name], field)) throw new Error(`a handoff message ${type} has a ${name} that is none`)
   }
   return head as Message
@@ -150,7 +147,6 @@ function readHead(bytes: Buffer): Message {
 
 function isField(value: unknown, field: Field): boolean {
   if (field === 'flag?') return value === undefined || typeof value === 'boolean'
-  if (field === 'count?') return value === undefined || isField(value, 'count')
   if (field === 'count') return Number.isSafeInteger(value) && (value as number) >= 0
   if (field === 'number') return typeof value === 'number'
   if (typeof value !== 'string') return false
@@ -169,10 +165,4 @@ function readParts(bytes: Buffer, start: number): Uint8Array[] {
     at += 4 + length
   }
   return parts
-}
-
-function need(parts: Uint8Array[], index: number): Uint8Array {
-  const part = parts[index]
-  if (!part) throw new Error('a handoff message lacks its key')
-  return part
 }

@@ -81,8 +81,10 @@ const BACKOFF_MIN_MS = 20
 const BACKOFF_MAX_MS = 1000
 const STRANGER_FRAMES_MAX = 1000
 const STRANGERS_MAX = 256
-/** Messages of data planes that may want a link. */
-const NUDGES: ReadonlySet<string> = new Set(['need', 'guard', 'flush', 'gather'])
+/** Messages of data planes that may want a link at once. */
+const NUDGES: ReadonlySet<string> = new Set(['flush', 'gather'])
+/** Those that nearly always find it: the next tick of a busy node is soon enough, and a tick for each is work of its own. */
+const SOFT_NUDGES: ReadonlySet<string> = new Set(['need', 'guard'])
 
 export class ControlPlane {
   readonly #options: ControlPlaneOptions
@@ -248,6 +250,7 @@ export class ControlPlane {
     else if (message.type === 'heard') this.#heard(message.epoch)
     else if (message.type === 'dropped' && --this.#dropping.planes === 0) this.#dropping.done()
     if (NUDGES.has(message.type)) this.#tickSoon()
+    else if (SOFT_NUDGES.has(message.type)) this.#tickSoon(TICK_BUSY_MS)
   }
 
   #ticket(plane: number, ticket: number): number {
@@ -575,8 +578,8 @@ export class ControlPlane {
 
   // --- time
 
-  #tickSoon(): void {
-    if (!this.#stopped && this.#listener) this.#schedule(0)
+  #tickSoon(afterMs = 0): void {
+    if (!this.#stopped && this.#listener) this.#schedule(afterMs)
   }
 
   #schedule(afterMs: number): void {

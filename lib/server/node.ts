@@ -5,18 +5,19 @@
  *   startNode -> arena -> worker 0 listens -> the other workers listen on the same ports -> [tier: register, first topology]
  */
 import { randomInt } from 'node:crypto'
-import { MessageChannel, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { Arena, EngineOptions } from '../engine/contract.js'
 import { createArena, Engine, resetArena } from '../engine/engine.js'
 import { LogReader, PREFIXES, STREAMS } from '../engine/log-reader.js'
-import { chooseLoop, createWaker } from '../transport/choose.js'
+import { chooseLoop } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'
 import { giveBackMemory } from '../transport/memory.js'
 import { createNetLoop } from '../transport/net.js'
-import { eventPort } from '../transport/plane-port.js'
+import { createWay, eventPort, SharedPort } from '../transport/plane-port.js'
 import { addressesOf } from '../transport/resolve.js'
 import type { TlsSettings } from '../transport/tls.js'
 import { freeUnixPath, removeUnixPath, unixPathIdentity } from '../transport/unix-path.js'
+import { createBell, createWaker } from '../transport/waker.js'
 import { readAuthFile } from './auth-file.js'
 import type { DataPlaneOptions } from './data-plane.js'
 import { Fence } from './fence.js'
@@ -26,6 +27,7 @@ import { Maintainer } from './maintainer.js'
 import { loadMemory, saveMemory } from './memory-file.js'
 import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
+import { toControlForm, toDataForm } from './plane-forms.js'
 import { ProcessCommands } from './process-commands.js'
 import type { Facts } from './stats-command.js'
 import type { NodeTierOptions, TierMember } from './tier-member.js'
@@ -103,6 +105,15 @@ interface Thread {
   /** Messages of the control plane go through it once that exists. */
   forControl: ((message: ToControl) => void) | null
   stopped: Promise<void>
+  /** When it has ended: it rings no more. */
+  close(): void
+}
+
+/** This side of what a thread and the control thread have between them. */
+interface Joint {
+  port: ControlPort
+  shared: WorkerData['shared']
+  close(): void
 }
 
 class NodeProcess {
@@ -195,6 +206,7 @@ class NodeProcess {
       if (tier && member) {
         this.#member = new member.TierMember({
           ...{ tier, engine, fence: this.#fence, incarnation, log },
+          loop: this.#loop,
           dataPlanes: this.#threads.map(controlPort),
           listenHost: server.listen[0]?.host ?? tier.peerHost,
           dataPort: ports.dataPort,
@@ -223,6 +235,7 @@ class NodeProcess {
     const limit = new Promise(resolve => setTimeout(resolve, STOP_LIMIT_MS).unref())
     await Promise.race([all, limit])
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+    for (const thread of this.#threads) thread.close()
     await this.#member?.closeFiles()
     if (graceful) this.#save()
     if (this.#unix && !removeUnixPath(this.#unix.path, this.#unix.identity)) {
@@ -396,20 +409,19 @@ class NodeProcess {
 
   #startThread(arena: Arena, loop: 'net' | 'epoll', thread: number, options: DataPlaneOptions): Promise<Listening> {
     const { port1, port2 } = new MessageChannel()
-    const waker = loop === 'epoll' ? createWaker() : { fd: -1, wake: () => {} }
-    const workerData: WorkerData = { arena, thread, loop, wakeFd: waker.fd, port: port2, options }
+    const { port, shared, close } = joint(port1, loop)
+    const workerData: WorkerData = { arena, thread, shared, port: port2, options }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       transferList: [port2],
       // What a request allocates dies young; a larger nursery would only be memory of the node.
       resourceLimits: { maxYoungGenerationSizeMb: 3 },
     })
-    const port = eventPort<ToData, ToControl>(port1, waker.wake)
     let hasStopped = () => {}
     const stopped = new Promise<void>(resolve => {
       hasStopped = resolve
     })
-    const entry: Thread = { worker, port, forControl: null, stopped }
+    const entry: Thread = { worker, port, forControl: null, stopped, close }
     const plane = this.#threads.push(entry) - 1
     return new Promise((resolve, reject) => {
       worker.on('error', error => {
@@ -438,6 +450,21 @@ function controlPort(thread: Thread): ControlPort {
   const port: ControlPort = { post: message => thread.port.post(message), onMessage() {} }
   thread.forControl = message => port.onMessage(message)
   return port
+}
+
+/** A thread whose loop blocks hears of messages by a descriptor, and of most of them by shared memory. */
+function joint(port: MessagePort, loop: 'net' | 'epoll'): Joint {
+  if (loop === 'net') return { port: eventPort<ToData, ToControl>(port), shared: null, close: () => port.close() }
+  const [toControl, toData] = [createWay(), createWay()]
+  const waker = createWaker()
+  const ways = { out: toData, in: toControl, outForm: toDataForm, inForm: toControlForm }
+  const own = new SharedPort<ToData, ToControl>({ port, ...ways, wake: waker.wake })
+  const bell = createBell(() => own.take())
+  const close = () => {
+    port.close()
+    bell.close()
+  }
+  return { port: own, shared: { wakeFd: waker.fd, bellFd: bell.fd, toControl, toData }, close }
 }
 
 /** A name may mean several addresses: each is a place. */

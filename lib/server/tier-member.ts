@@ -40,6 +40,8 @@ export interface TierMemberOptions {
   engine: Engine
   fence: Fence
   incarnation: string
+  /** Of the workers. */
+  loop: 'net' | 'epoll'
   /** One a worker thread, in their order. */
   dataPlanes: ControlPort[]
   /** The first host that clients were given. */
@@ -94,7 +96,7 @@ export class TierMember {
         written,
       )
     }
-    const loop = createNetLoop({ memory: new Uint8Array(0) })
+    const loop = createNetLoop({ memory: new Uint8Array(0), direct: this.#options.loop === 'epoll' })
     const hints = new LoggedHints()
     const identity = { id: tier.nodeId, incarnation }
     const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })

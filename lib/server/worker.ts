@@ -4,26 +4,35 @@ import type { Arena } from '../engine/contract.js'
 import { Engine } from '../engine/engine.js'
 import { createEpollLoop } from '../transport/epoll.js'
 import { createNetLoop } from '../transport/net.js'
-import { eventPort, polledPort } from '../transport/plane-port.js'
+import { eventPort, SharedPort, type WayMemory } from '../transport/plane-port.js'
+import { bellRinger } from '../transport/waker.js'
 import { DataPlane, type DataPlaneOptions } from './data-plane.js'
 import type { DataPort, ToControl, ToData } from './plane.js'
+import { toControlForm, toDataForm } from './plane-forms.js'
 
 export interface WorkerData {
   arena: Arena
   thread: number
-  loop: 'net' | 'epoll'
-  /** eventfd that wakes the epoll loop; -1 on net. */
-  wakeFd: number
+  /** How the two threads wake each other, and what they share, where this one's loop blocks; null: all goes by the port. */
+  shared: { wakeFd: number; bellFd: number; toControl: WayMemory; toData: WayMemory } | null
   port: MessagePort
   options: DataPlaneOptions
 }
 
-const { arena, thread, loop: kind, wakeFd, port, options } = workerData as WorkerData
+const { arena, thread, shared, port, options } = workerData as WorkerData
 const engine = new Engine(arena, thread)
-const loop =
-  kind === 'epoll' ? createEpollLoop({ memory: engine.bytes, wakeFd }) : createNetLoop({ memory: engine.bytes })
-const planePort: DataPort =
-  kind === 'epoll' ? polledPort<ToControl, ToData>(port, loop) : eventPort<ToControl, ToData>(port, () => {})
-const plane = new DataPlane({ loop, engine, port: planePort, options })
+const loop = shared
+  ? createEpollLoop({ memory: engine.bytes, wakeFd: shared.wakeFd })
+  : createNetLoop({ memory: engine.bytes })
+const plane = new DataPlane({ loop, engine, port: portToControl(), options })
 plane.start()
 loop.run()
+
+function portToControl(): DataPort {
+  if (!shared) return eventPort<ToControl, ToData>(port)
+  const { bellFd, toControl, toData } = shared
+  const ways = { out: toControl, in: toData, outForm: toControlForm, inForm: toDataForm }
+  const own = new SharedPort<ToControl, ToData>({ port, ...ways, wake: bellRinger(bellFd) })
+  loop.onWake(() => own.take())
+  return own
+}

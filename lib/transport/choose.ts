@@ -1,5 +1,4 @@
 /** Which world carries the traffic: what was asked for, and one sentence that says why (DESIGN 4: said once). */
-import { writeSync } from 'node:fs'
 import {
   EFD_CLOEXEC,
   EFD_NONBLOCK,
@@ -23,15 +22,6 @@ export function chooseLoop(wish: LoopWish): LoopChoice {
     return { ok: true, kind: 'epoll', why: wish === 'epoll' ? 'asked for' : 'Linux, and koffi works' }
   if (wish === 'epoll') return { ok: false, sentence: `--loop epoll: ${problem}` }
   return { ok: true, kind: 'net', why: problem }
-}
-
-/** A wake-up descriptor for an epoll loop of another thread, and the function that wakes it. */
-export function createWaker(): { fd: number; wake: () => void } {
-  const { libc } = loadLibc()
-  const fd = libc ? libc.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC) : -1
-  if (fd < 0) throw new Error('no wake-up descriptor could be made')
-  const one = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
-  return { fd, wake: () => void writeSync(fd, one) }
 }
 
 /** Does an event really arrive? A sandbox may forbid what the library offers. */

@@ -18,6 +18,7 @@ export interface Libc {
   recv(fd: number, address: number, length: number, flags: number): number
   send(fd: number, address: number, length: number, flags: number): number
   read(fd: number, address: number, length: number): number
+  write(fd: number, address: number, length: number): number
   close(fd: number): number
   dup(fd: number): number
   madvise(address: number, length: number, advice: number): number
@@ -135,6 +136,7 @@ function bindCalls(koffi: Koffi): Libc {
     recv: library.func('int64_t recv(int, uint64_t, size_t, int)'),
     send: library.func('int64_t send(int, uint64_t, size_t, int)'),
     read: library.func('int64_t read(int, uint64_t, size_t)'),
+    write: library.func('int64_t write(int, uint64_t, size_t)'),
     close: library.func('int close(int)'),
     dup: library.func('int dup(int)'),
     madvise: library.func('int madvise(uint64_t, size_t, int)'),

@@ -6,7 +6,8 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { createServer as createTlsServer, TLSSocket, Server as TlsServer } from 'node:tls'
-import { loadLibc } from './libc.js'
+import { copyBytes } from './copy-bytes.js'
+import { type Libc, loadLibc, MSG_DONTWAIT, MSG_NOSIGNAL } from './libc.js'
 import type { Address, Connection, ConnectionHandler, Listener, ListenOptions, Loop, Timer } from './loop.js'
 import { processClock } from './process-clock.js'
 import { isAcceptable, tlsOptions } from './tls.js'
@@ -19,6 +20,10 @@ const QUEUED_BYTES_MAX = 256 * 1024
 const FLUSH_LIMIT_MS = 30_000
 const LINGER_LIMIT_MS = 1000
 
+/** Written and read at once, where that is direct. */
+const DIRECT_WRITE_BYTES = 64 * 1024
+const DIRECT_READ_BYTES = 64 * 1024
+
 const SOCKET = { allowHalfOpen: true, noDelay: true }
 
 /** Where a listener of this world can be met by other threads of the process (ListenOptions.fd). */
@@ -28,10 +33,15 @@ export interface NetListener extends Listener {
 
 export interface NetLoopOptions {
   memory: Uint8Array
+  /**
+   * For many short messages, where koffi works: writes go straight to the kernel, what it does not take goes Node's way; and
+   * what connections from here read comes without a stream. Half of what a message costs is otherwise Node's streams.
+   */
+  direct?: boolean
 }
 
-export function createNetLoop(options: NetLoopOptions): Loop {
-  return new NetLoop(options.memory)
+export function createNetLoop({ memory, direct = false }: NetLoopOptions): Loop {
+  return new NetLoop(memory, direct ? loadLibc().libc : null)
 }
 
 class NetTimer implements Timer {
@@ -42,14 +52,17 @@ class NetTimer implements Timer {
 class NetLoop implements Loop {
   readonly kind = 'net'
   readonly memory: Uint8Array
+  /** For writes past Node's streams; null: there are none. */
+  readonly #direct: DirectWriter | null
   readonly #servers = new Set<Server>()
   readonly #datagrams = new Set<{ close(): void }>()
   readonly #connections = new Set<NetConnection>()
   readonly #timers = new Set<NetTimer>()
   #stopped = false
 
-  constructor(memory: Uint8Array) {
+  constructor(memory: Uint8Array, libc: Libc | null) {
     this.memory = memory
+    this.#direct = libc && new DirectWriter(libc)
   }
 
   now(): number {
@@ -126,8 +139,15 @@ class NetLoop implements Loop {
   }
 
   connect(to: Address, handler: ConnectionHandler): Connection {
-    const socket = createConnection({ host: literalOf(to.host), port: to.port, allowHalfOpen: true, noDelay: true })
+    const reader = this.#direct ? new DirectReader() : null
+    const onread = reader ? { onread: reader.onread } : {}
+    const options = { host: literalOf(to.host), port: to.port, allowHalfOpen: true, noDelay: true, ...onread }
+    const socket = createConnection(options)
     const connection = this.#adopt(socket, to)
+    if (reader) {
+      reader.take = bytes => connection.takeBorrowed(bytes)
+      socket.resume()
+    }
     connection.handler = handler
     return connection
   }
@@ -152,7 +172,8 @@ class NetLoop implements Loop {
   }
 
   #adopt(socket: Socket, to?: Address): NetConnection {
-    const connection = new NetConnection(socket, this.memory, to, () => this.#connections.delete(connection))
+    const gone = () => this.#connections.delete(connection)
+    const connection: NetConnection = new NetConnection({ socket, memory: this.memory, direct: this.#direct, to, gone })
     this.#connections.add(connection)
     return connection
   }
@@ -187,12 +208,57 @@ function ownDescriptor(fd: number): number {
   return copy >= 0 ? copy : fd
 }
 
+/** Reads without a stream: into the same buffer each time, which is borrowed until `take` returns. */
+class DirectReader {
+  take: (bytes: Buffer) => void = () => {}
+  readonly onread = {
+    buffer: Buffer.allocUnsafeSlow(DIRECT_READ_BYTES),
+    callback: (count: number, buffer: Uint8Array): boolean => {
+      this.take(Buffer.from(buffer.buffer, buffer.byteOffset, count))
+      return true
+    },
+  }
+}
+
+/** Writes past Node's stream, of which nothing may be on its way out then. */
+class DirectWriter {
+  readonly #libc: Libc
+  readonly #staging = new Uint8Array(DIRECT_WRITE_BYTES)
+  readonly #stagingAt: number
+
+  constructor(libc: Libc) {
+    this.#libc = libc
+    this.#stagingAt = libc.addressOf(this.#staging)
+  }
+
+  /** How many bytes the kernel took; none where there is an error, which Node will meet. */
+  write(socket: Socket, bytes: Uint8Array): number {
+    // Asked for each time: the number of a descriptor that has been closed may be another's.
+    const { _handle } = socket as Socket & { _handle?: { fd?: number } | null }
+    const fd = socket.destroyed ? -1 : (_handle?.fd ?? -1)
+    if (fd < 0) return 0
+    const length = Math.min(bytes.length, DIRECT_WRITE_BYTES)
+    copyBytes(bytes, 0, this.#staging, 0, length)
+    return Math.max(0, this.#libc.send(fd, this.#stagingAt, length, MSG_DONTWAIT | MSG_NOSIGNAL))
+  }
+}
+
+interface NetConnectionOptions {
+  socket: Socket
+  memory: Uint8Array
+  direct: DirectWriter | null
+  /** Missing: it was accepted. */
+  to: Address | undefined
+  gone(): void
+}
+
 class NetConnection implements Connection {
   readonly remote: Address
   readonly number: number
   handler: ConnectionHandler = SILENT
   readonly #socket: Socket
   readonly #memory: Uint8Array
+  readonly #direct: DirectWriter | null
   readonly #onGone: () => void
   readonly #queue: Buffer[] = []
   #queuedBytes = 0
@@ -206,10 +272,11 @@ class NetConnection implements Connection {
   #told = false
   #reason = CLOSED_HERE
 
-  constructor(socket: Socket, memory: Uint8Array, to: Address | undefined, onGone: () => void) {
+  constructor({ socket, memory, direct, to, gone }: NetConnectionOptions) {
     this.#socket = socket
     this.#memory = memory
-    this.#onGone = onGone
+    this.#direct = socket instanceof TLSSocket ? null : direct
+    this.#onGone = gone
     this.number = descriptorOf(socket)
     this.#connected = to === undefined
     this.remote = to ?? { host: plainAddress(socket.remoteAddress ?? UNIX_HOST), port: socket.remotePort ?? 0 }
@@ -257,6 +324,12 @@ class NetConnection implements Connection {
 
   write(bytes: Uint8Array): number {
     if (this.#closed) return bytes.length
+    const isFirst = this.#direct !== null && this.#connected && this.#socket.writableLength === 0
+    const sent = isFirst ? this.#direct!.write(this.#socket, bytes) : 0
+    return sent === bytes.length ? sent : sent + this.#writeSlow(sent === 0 ? bytes : bytes.subarray(sent))
+  }
+
+  #writeSlow(bytes: Uint8Array): number {
     const room = this.#connected ? Math.max(0, QUEUED_BYTES_MAX - this.#socket.writableLength) : 0
     const count = Math.min(room, bytes.length)
     if (count < bytes.length) this.#wantsRoom = true
@@ -323,6 +396,13 @@ class NetConnection implements Connection {
     if (this.#closed) return
     this.handler.onConnect?.(this)
     this.#onWritten()
+  }
+
+  /** As #onData, of bytes that are only borrowed. */
+  takeBorrowed(chunk: Buffer): void {
+    this.#onData(chunk)
+    const last = this.#queue.length - 1
+    if (this.#queue[last] === chunk) this.#queue[last] = Buffer.from(chunk)
   }
 
   #onData(chunk: Buffer): void {

@@ -8,6 +8,9 @@ const messages: Message[] = [
   { type: 'take', id: 1, generation: 9, ack: 0, key: bytes('kéy') },
   { type: 'taken', id: 1, seq: 1, generation: 9, key: bytes('k'), record: bytes('value') },
   { type: 'taken', id: 2, seq: 0, generation: 9, key: bytes('k'), record: null },
+  { type: 'take', id: 2 ** 40, generation: 9, ack: 2 ** 33, kept: 0, key: bytes('k') },
+  { type: 'taken', id: 3, seq: 0, generation: 9, blind: 8, key: bytes('k'), record: null },
+  { type: 'taken', id: 4, seq: 7, generation: 9, key: bytes(''), record: bytes('') },
   { type: 'declined', id: 2, reason: 'no "reason"' },
   { type: 'pull', id: 3, generation: 9, ack: 2, bytesMax: 65536 },
   {
@@ -35,6 +38,18 @@ t.test('what no peer sends is an error, never a crash or a hang', async t => {
   t.throws(() => decode(bytes('')))
   t.throws(() => decode(bytes('\xff\xff\xff\xff\x00\x00\x00\x00')), { message: /head of 4294967295 bytes/ })
   t.throws(() => decode(encode({ type: 'steal' } as unknown as Message)), { message: /unknown handoff message steal/ })
+  const take: Message = { type: 'take', id: 1, generation: 9, ack: 0, key: bytes('k') }
+  for (const [field, at] of Object.entries({ id: 8, 'place in the stream': 16 })) {
+    for (const value of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60]) {
+      const spoilt = Buffer.from(encode(take))
+      spoilt.writeDoubleLE(value, at)
+      t.throws(() => decode(spoilt), { message: `a take has a ${field} that is none` }, `${field} ${value}`)
+    }
+  }
+  const unknown = Buffer.from(encode(take))
+  unknown.writeUInt32LE(3, 4)
+  t.throws(() => decode(unknown), { message: /unknown kind 3/ })
+  t.throws(() => decode(Buffer.concat([encode(take), bytes('x')])), { message: /another length/ })
   for (const message of messages) {
     const whole = encode(message)
     for (let length = 0; length < whole.length; length++) {

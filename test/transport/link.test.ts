@@ -10,7 +10,7 @@ import {
   type LinkCallbacks,
 } from '../../lib/transport/link.js'
 import type { Connection } from '../../lib/transport/loop.js'
-import { type Done, KINDS, type Place, play, type Scene } from './place.js'
+import { type Done, type Place, play, type Scene, WAYS } from './place.js'
 
 const SEEDS = [1, 2, 3, 4, 5]
 const PAYLOAD = Buffer.from('payload')
@@ -303,7 +303,7 @@ const scenes: Record<string, Scene> = {
   },
 }
 
-for (const kind of KINDS) {
+for (const kind of WAYS) {
   t.test(kind, async t => {
     for (const [name, scene] of Object.entries(scenes)) {
       const seeds = kind === 'simulated' ? SEEDS : [0]

@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import type { Connection, ConnectionHandler, Listener, ListenOptions, Loop } from '../../lib/transport/loop.js'
 import { RESET_BY_PEER } from '../../lib/transport/words.js'
-import { type Done, KINDS, type Place, play, type Scene } from './place.js'
+import { type Done, type Place, play, type Scene, WAYS } from './place.js'
 
 const SEEDS = [1, 2, 3, 4, 5, 6, 7, 8]
 
@@ -394,7 +394,7 @@ function taken(place: Place, first: Partial<ListenOptions>, second: Partial<List
   listen(place, first, () => handler({}), again, done)
 }
 
-for (const kind of KINDS) {
+for (const kind of WAYS) {
   t.test(kind, async t => {
     for (const [name, scene] of Object.entries(scenes)) {
       const seeds = kind === 'simulated' ? SEEDS : [0]
@@ -403,7 +403,7 @@ for (const kind of KINDS) {
   })
 }
 
-for (const kind of KINDS.filter(kind => kind !== 'simulated')) {
+for (const kind of WAYS.filter(kind => kind !== 'simulated')) {
   t.test(`${kind}: stop closes both ends, and each hears of it`, async t => {
     let closes = 0
     const onClose = () => void closes++

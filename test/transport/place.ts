@@ -23,11 +23,16 @@ const LIMIT_MS = 20_000
 
 export const KINDS: readonly Loop['kind'][] = loadLibc().libc ? ['net', 'epoll', 'simulated'] : ['net', 'simulated']
 
+/** As KINDS; `direct`: net, past Node's streams. */
+export type Way = Loop['kind'] | 'direct'
+export const WAYS: readonly Way[] = loadLibc().libc ? [...KINDS, 'direct'] : KINDS
+
 /** Plays a scene on a world of its kind, and resolves to its problem or null. */
-export function play(kind: Loop['kind'], scene: Scene, seed = 1): Promise<string | null> {
-  if (kind === 'simulated') return Promise.resolve(playSimulated(scene, seed))
+export function play(way: Way, scene: Scene, seed = 1): Promise<string | null> {
+  if (way === 'simulated') return Promise.resolve(playSimulated(scene, seed))
+  const kind = way === 'direct' ? 'net' : way
   const memory = new Uint8Array(new SharedArrayBuffer(MEMORY_BYTES))
-  const loop = kind === 'net' ? createNetLoop({ memory }) : createEpollLoop({ memory })
+  const loop = kind === 'net' ? createNetLoop({ memory, direct: way === 'direct' }) : createEpollLoop({ memory })
   return new Promise(resolve => {
     const place = { kind, server: loop, client: loop, host: '127.0.0.1' }
     const limit = loop.setTimer(LIMIT_MS, () => end('the scene did not end'))

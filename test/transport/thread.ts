@@ -1,31 +1,27 @@
 /** A worker thread with an echo on its loop, for threads.test.ts: it says where it listens, answers pings, and stops when told. */
-import { type MessagePort, workerData } from 'node:worker_threads'
+import { workerData } from 'node:worker_threads'
 import { createEpollLoop } from '../../lib/transport/epoll.js'
 import type { Connection, Listener } from '../../lib/transport/loop.js'
 import { createNetLoop } from '../../lib/transport/net.js'
-import { eventPort, polledPort } from '../../lib/transport/plane-port.js'
+import { eventPort, SharedPort, type ThreadPort } from '../../lib/transport/plane-port.js'
+import { bellRinger } from '../../lib/transport/waker.js'
+import { type FromThread, fromThreadForm, type ThreadData, type ToThread, toThreadForm } from './thread-messages.js'
 
-export interface ThreadData {
-  kind: 'net' | 'epoll'
-  port: MessagePort
-  wakeFd: number
-  listen: { port: number; shared?: boolean; joins?: boolean; fd?: number }
+const { port, shared, listen } = workerData as ThreadData
+const memory = new Uint8Array(new SharedArrayBuffer(1 << 17))
+const loop = shared ? createEpollLoop({ memory, wakeFd: shared.wakeFd }) : createNetLoop({ memory })
+const messages = openPort()
+
+function openPort(): ThreadPort<FromThread, ToThread> {
+  if (!shared) return eventPort(port)
+  const ways = { out: shared.fromThread, in: shared.toThread, outForm: fromThreadForm, inForm: toThreadForm }
+  const own = new SharedPort<FromThread, ToThread>({ port, ...ways, wake: bellRinger(shared.bellFd) })
+  loop.onWake(() => own.take())
+  return own
 }
 
-export type ToThread = { type: 'ping'; number: number } | { type: 'stop' } | { type: 'throw' }
-export type FromThread =
-  | { type: 'listening'; port: number; fd: number | undefined }
-  | { type: 'pong'; number: number }
-  | { type: 'failed'; sentence: string }
-
-const { kind, port, wakeFd, listen } = workerData as ThreadData
-const memory = new Uint8Array(new SharedArrayBuffer(1 << 17))
-const loop = kind === 'epoll' ? createEpollLoop({ memory, wakeFd }) : createNetLoop({ memory })
-const messages =
-  kind === 'epoll' ? polledPort<FromThread, ToThread>(port, loop) : eventPort<FromThread, ToThread>(port, () => {})
-
 messages.onMessage = message => {
-  if (message.type === 'ping') messages.post({ type: 'pong', number: message.number })
+  if (message.type === 'ping') messages.post({ ...message, type: 'pong' })
   if (message.type === 'throw') throw new Error('thrown on purpose')
   if (message.type !== 'stop') return
   loop.stop()

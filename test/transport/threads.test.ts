@@ -5,34 +5,49 @@ import { connect, createServer, type Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import t from 'tap'
-import { chooseLoop, createWaker } from '../../lib/transport/choose.js'
-import { eventPort, type ThreadPort } from '../../lib/transport/plane-port.js'
+import { chooseLoop } from '../../lib/transport/choose.js'
+import { createWay, eventPort, SharedPort, type ThreadPort } from '../../lib/transport/plane-port.js'
+import { type Bell, createBell, createWaker } from '../../lib/transport/waker.js'
 import { KINDS } from './place.js'
-import type { FromThread, ThreadData, ToThread } from './thread.js'
+import { type FromThread, fromThreadForm, type ThreadData, type ToThread, toThreadForm } from './thread-messages.js'
 
 class Thread {
   readonly worker: Worker
   readonly messages: ThreadPort<ToThread, FromThread>
   readonly #heard: FromThread[] = []
+  #bell: Bell | null = null
   #waiting: ((message: FromThread) => void) | null = null
 
   constructor(kind: 'net' | 'epoll', listen: ThreadData['listen'] = { port: 0 }) {
     const { port1, port2 } = new MessageChannel()
-    const waker = kind === 'epoll' ? createWaker() : { fd: -1, wake: () => {} }
-    const workerData: ThreadData = { kind, port: port2, wakeFd: waker.fd, listen }
+    let shared: ThreadData['shared'] = null
+    if (kind === 'net') this.messages = eventPort(port1)
+    else {
+      const waker = createWaker()
+      const [toThread, fromThread] = [createWay(), createWay()]
+      const ways = { out: toThread, in: fromThread, outForm: toThreadForm, inForm: fromThreadForm }
+      const own = new SharedPort<ToThread, FromThread>({ port: port1, ...ways, wake: waker.wake })
+      const bell = createBell(() => own.take())
+      shared = { wakeFd: waker.fd, bellFd: bell.fd, toThread, fromThread }
+      this.messages = own
+      this.#bell = bell
+    }
+    const workerData: ThreadData = { port: port2, shared, listen }
     this.worker = new Worker(new URL('./thread.js', import.meta.url), {
       ...{ workerData, transferList: [port2] },
       // Without what tap loads into the test itself.
       execArgv: [],
     })
-    this.messages = eventPort(port1, waker.wake)
     this.messages.onMessage = message => {
       const waiting = this.#waiting
       this.#waiting = null
       if (waiting) waiting(message)
       else this.#heard.push(message)
     }
-    this.worker.once('exit', () => port1.close())
+    this.worker.once('exit', () => {
+      port1.close()
+      this.#bell?.close()
+    })
   }
 
   next(): Promise<FromThread> {
@@ -70,6 +85,19 @@ for (const kind of KINDS.filter(kind => kind !== 'simulated')) {
       if (message.type !== 'pong' || message.number !== number) t.same(message, { type: 'pong', number })
     }
     t.pass('two hundred messages there and back, in order')
+
+    // Some of them have no short form, and there are more than a ring holds.
+    const texts = Array.from({ length: 20_000 }, (_, i) => (i % 97 === 0 ? `long ${i}` : ''))
+    texts.forEach((text, number) => {
+      thread.messages.post(text === '' ? { type: 'ping', number } : { type: 'ping', number, text })
+    })
+    for (let number = 0; number < texts.length; number++) {
+      const message = await thread.next()
+      const text = texts[number]!
+      const wanted: FromThread = text === '' ? { type: 'pong', number } : { type: 'pong', number, text }
+      if (message.type !== 'pong' || message.number !== number || message.text !== wanted.text) t.same(message, wanted)
+    }
+    t.pass('twenty thousand at once, short and long ones, in order')
 
     const half = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
     half.end('bytes, then the end at once')
@@ -141,12 +169,14 @@ for (const kind of KINDS.filter(kind => kind !== 'simulated')) {
 t.test('a process can exit while a thread of it blocks', { skip: KINDS.length < 3 && 'no epoll here' }, async t => {
   const script = `
     const { MessageChannel, Worker } = await import('node:worker_threads')
-    const { createWaker } = await import(${JSON.stringify(new URL('../../lib/transport/choose.js', import.meta.url).href)})
+    const { createBell, createWaker } = await import(${JSON.stringify(new URL('../../lib/transport/waker.js', import.meta.url).href)})
+    const { createWay } = await import(${JSON.stringify(new URL('../../lib/transport/plane-port.js', import.meta.url).href)})
     const { port1, port2 } = new MessageChannel()
-    const workerData = { kind: 'epoll', port: port2, wakeFd: createWaker().fd, listen: { port: 0 } }
+    const bell = createBell(() => process.exit(7))
+    const shared = { wakeFd: createWaker().fd, bellFd: bell.fd, toThread: createWay(), fromThread: createWay() }
+    const workerData = { port: port2, shared, listen: { port: 0 } }
     const url = new URL(${JSON.stringify(new URL('./thread.js', import.meta.url).href)})
     new Worker(url, { workerData, transferList: [port2], execArgv: [] })
-    port1.on('message', () => process.exit(7))
   `
   const run = promisify(execFile)(process.execPath, ['--input-type=module', '-e', script], { timeout: 20_000 })
   await t.rejects(run, { code: 7 })
