@@ -13,7 +13,8 @@
 import type { Message } from './wire.js'
 
 export interface FlushEffects {
-  members(): number[]
+  /** Null: this node does not know yet. */
+  members(): number[] | null
   epoch(): number
   version(): bigint
   send(member: number, message: Message): boolean
@@ -54,9 +55,20 @@ export class TierFlush {
       this.#effects.done(ticket, 'too many flush_all commands at once')
       return
     }
+    if (this.#effects.members() === null) {
+      this.#effects.done(ticket, 'this node has no ring yet')
+      return
+    }
     const until = this.#now + TIME_LIMIT_MS
     const waiting = new Set<number>()
     this.#askClocks({ ticket, delaySec, until, id: 0, epoch: 0, step: 'clock', version: 0n, waiting })
+  }
+
+  /** Nobody waits for it any more: it goes no step further. */
+  forget(ticket: number): void {
+    for (const running of this.#running.values()) {
+      if (running.ticket === ticket) this.#running.delete(running.id)
+    }
   }
 
   /** Members that a link is needed to. */
@@ -102,7 +114,7 @@ export class TierFlush {
     this.#running.delete(running.id)
     running.id = ++this.#ids
     running.step = step
-    running.waiting = new Set(this.#effects.members())
+    running.waiting = new Set(this.#effects.members() ?? [])
     this.#running.set(running.id, running)
     for (const member of running.waiting) this.#say(running, member)
   }

@@ -155,7 +155,7 @@ export class Handoff {
     })
     this.#flush = new TierFlush({
       // Also while this node catches up, and no picture is in force yet: the others answer for their keys already.
-      members: () => (this.#topology ?? this.#first)?.members ?? [],
+      members: () => (this.#topology ?? this.#preparing ?? this.#first)?.members ?? null,
       epoch: () => this.#epoch,
       version: () => store.version(),
       send: (member, message) => effects.send('taker', member, message),
@@ -439,6 +439,7 @@ export class Handoff {
   /** The asker of a ticket is gone. */
   forget(ticket: number): void {
     if (this.#waiting.has(ticket)) this.#forgotten.add(ticket)
+    else this.#flush.forget(ticket)
   }
 
   flush(ticket: number, delaySec: number): void {

@@ -429,6 +429,7 @@ class World {
         this.#busy.delete(key)
         this.#oracles.get(key)!.flushed(done)
       }
+      for (const key of this.#busy) this.#overlapped.add(key)
     }
     const ticket = ++node.lastTicket
     const end = (done: boolean) => {
@@ -436,7 +437,11 @@ class World {
       over(done)
     }
     node.tickets.set(ticket, { go: () => end(true), refuse: () => end(false) })
-    this.#after(400, () => over(false))
+    const { handoff } = node
+    this.#after(400, () => {
+      handoff.forget(ticket)
+      over(false)
+    })
     node.handoff.flush(ticket, 0)
   }
 
