@@ -86,7 +86,13 @@ const MUTATIONS: HandoffMutation[] = [
     rule: 'what is written while a node is away is logged before it is answered',
     seed: 30,
     absence: 'crashes',
-    edits: [handoff('handoff', 'this.#hints.note(home, key, generations.epoch, record, executed)', 'executed(null)')],
+    edits: [
+      handoff(
+        'handoff',
+        'this.#hints.note(home, key, generations.epoch, record, failure => {',
+        '(done => done(null))(failure => {',
+      ),
+    ],
   },
   {
     rule: 'what a home kept in its memory counts again when it is back',
@@ -135,6 +141,35 @@ const MUTATIONS: HandoffMutation[] = [
     seed: 12,
     absence: 'crashes',
     edits: [handoff('handoff', 'if (useless.length === 0 && moving.length === 0)', 'if (true)')],
+  },
+  {
+    rule: 'what a lossy log makes a miss is taken from whoever may know something older, all the same',
+    seed: 974,
+    absence: 'pauses',
+    edits: [
+      handoff('taker', 'const acquired = this.#fromSource(own, arc, tenure, {', "const acquired = 'owned'; void ({"),
+    ],
+  },
+  {
+    rule: 'a node that was blind itself when it was asked gives nothing in the place of an absent one',
+    seed: 1256,
+    absence: 'pauses',
+    edits: [
+      handoff(
+        'absence',
+        'if (generations.heldBackBy(theirs.source, theirs.before, arc, wasAway) !== null)',
+        'if (false)',
+      ),
+    ],
+  },
+  {
+    rule: 'what the log refuses is not executed, and what was executed is undone',
+    seed: 2248,
+    absence: 'crashes',
+    edits: [
+      handoff('unsafe-writes', 'if (failure !== null)', 'if (false)'),
+      handoff('handoff', 'const refusal = writes ? this.#hints.refusal(home, key) : null;', 'const refusal = null;'),
+    ],
   },
 ]
 
