@@ -20,6 +20,7 @@ import { encodeRecord } from '../engine/record.js'
 import { askInstead, isKeptForTaker } from './absence.js'
 import type { Generations, Tenure, TransferPlan } from './generations.js'
 import { type Hints, NO_HINTS } from './hints.js'
+import { type PendingTake, PendingTakes, type Waiter } from './pending-takes.js'
 import { ReceivedMark } from './stream.js'
 import { DEFAULT_LIMITS, Throttle, type ThrottleLimits } from './throttle.js'
 import type { Message } from './wire.js'
@@ -36,14 +37,6 @@ export interface TakerEffects {
   routeChanged(): void
   /** This node has taken everything that the generation gave it. May be said more than once. */
   generationSettled(epoch: number): void
-}
-
-/** Someone who waits until a key is owned. Exactly one of the three is called, once. */
-export interface Waiter {
-  owned(): void
-  /** Owned, but only a node that is away knows the key. */
-  blind(): void
-  failed(reason: string): void
 }
 
 /** What `acquire` can say at once; when it says `waiting`, and only then, the waiter is called. */
@@ -71,23 +64,6 @@ interface Transfer extends TransferPlan {
   startedAt: number
 }
 
-interface PendingTake {
-  id: number
-  /** First generation of the tenure for which the key is taken. */
-  generation: number
-  /** The actor before that tenure. */
-  source: number
-  /** Who is asked: the source, or, while it is away, the node from which it should have taken in generation `kept`. */
-  asked: number
-  kept?: number
-  key: Uint8Array
-  waiters: Waiter[]
-  /** It has been asked: from now on it may have handed the key over. */
-  sent: boolean
-  /** Wait until it is certain whether the key came from there. */
-  watchers: (() => void)[]
-}
-
 interface SourceState {
   linked: boolean
   received: ReceivedMark
@@ -100,8 +76,6 @@ interface SourceState {
   notBefore: number
 }
 
-/** Keys that may be under way at once; more are refused (each waits for one round trip). */
-export const TAKES_PENDING_MAX = 65536
 /** A source that is itself not ready, or has just refused, is asked again after this long. */
 const PULL_AGAIN_MS = 20
 /** So often at most: until then the source keeps copies of what it handed over. Lower frees them sooner, and is a message more. */
@@ -117,10 +91,7 @@ export class Taker {
   #self = -1
   #generations: Generations | null = null
   #transfers = new Map<string, Transfer>()
-  readonly #pending = new Map<string, PendingTake>()
-  readonly #pendingById = new Map<number, PendingTake>()
-  /** Those of them that were sent to a node in the place of an absent one: never forgotten without an answer. */
-  readonly #inDoubt = new Map<string, PendingTake>()
+  readonly #pending = new PendingTakes()
   readonly #sources = new Map<number, SourceState>()
   #ids = 0
   #now = 0
@@ -156,7 +127,7 @@ export class Taker {
       this.#source(plan.source)
     }
     this.#transfers = transfers
-    for (const pending of [...this.#pending.values()]) {
+    for (const pending of [...this.#pending.all()]) {
       if (!transfers.has(transferId(pending.generation, pending.source))) {
         this.#end(pending, waiter => waiter.owned())
       } else if (generations.isAwayNow(pending.asked)) {
@@ -170,18 +141,18 @@ export class Taker {
    * certain this node may not say that it knows nothing, nor that it has taken all.
    */
   isInDoubt(key: Uint8Array, generation: number): boolean {
-    return this.#inDoubt.has(pendingId(key, generation))
+    return this.#pending.inDoubt(key, generation) !== undefined
   }
 
   /** As isInDoubt, for any key and any tenure that began before `generation`. */
   isInDoubtBefore(generation: number): boolean {
-    for (const pending of this.#inDoubt.values()) if (pending.generation < generation) return true
+    for (const pending of this.#pending.allInDoubt()) if (pending.generation < generation) return true
     return false
   }
 
   /** `done` when it is certain. False, and never: the one that was asked is away. */
   whenCertain(key: Uint8Array, generation: number, done: () => void): boolean {
-    const pending = this.#inDoubt.get(pendingId(key, generation))
+    const pending = this.#pending.inDoubt(key, generation)
     assert(pending, 'asked while it is in doubt')
     if (this.#generations!.isAwayNow(pending.asked)) return false
     pending.watchers.push(done)
@@ -207,7 +178,7 @@ export class Taker {
       if (transfer.settled || transfer.closing) continue
       if (!this.#generations?.isAwayNow(transfer.source)) wanted.add(transfer.source)
     }
-    for (const pending of this.#pending.values()) wanted.add(pending.asked)
+    for (const pending of this.#pending.all()) wanted.add(pending.asked)
     return wanted
   }
 
@@ -241,7 +212,7 @@ export class Taker {
     const generations = this.#generations!
     const { start } = tenure
     const source = tenure.source!
-    const doubt = this.#inDoubt.get(pendingId(key, start))
+    const doubt = this.#pending.inDoubt(key, start)
     if (doubt && generations.isAwayNow(doubt.asked)) return 'blind'
     if (generations.isAwayNow(source)) return this.#withoutSource(key, arc, tenure, waiter)
     return this.#take(key, { generation: start, source, asked: source }, waiter)
@@ -255,7 +226,7 @@ export class Taker {
     state.received.of(incarnation)
     state.acked = state.received.seq
     this.#effects.send(source, { type: 'resume', source: incarnation, ack: state.received.seq })
-    for (const pending of this.#pending.values()) if (pending.asked === source) this.#sendTake(pending)
+    for (const pending of this.#pending.all()) if (pending.asked === source) this.#sendTake(pending)
   }
 
   linkDown(source: number): void {
@@ -312,26 +283,16 @@ export class Taker {
     from: Pick<PendingTake, 'generation' | 'source' | 'asked' | 'kept'>,
     waiter: Waiter,
   ): 'waiting' {
-    const id = pendingId(key, from.generation)
-    const known = this.#pending.get(id)
+    const known = this.#pending.find(key, from.generation)
     if (known) {
       known.waiters.push(waiter)
       return 'waiting'
     }
-    if (this.#pending.size >= TAKES_PENDING_MAX) {
+    if (this.#pending.isFull) {
       waiter.failed('too many keys are being taken at once')
       return 'waiting'
     }
-    const pending = {
-      ...from,
-      id: ++this.#ids,
-      key: Uint8Array.from(key),
-      waiters: [waiter],
-      sent: false,
-      watchers: [],
-    }
-    this.#pending.set(id, pending)
-    this.#pendingById.set(pending.id, pending)
+    const pending = this.#pending.begin(++this.#ids, key, from, waiter)
     this.#sendTake(pending)
     return 'waiting'
   }
@@ -343,14 +304,13 @@ export class Taker {
     const ack = state.received.seq
     if (!this.#effects.send(asked, { type: 'take', id, generation, ack, key, kept })) return
     state.acked = ack
-    pending.sent = true
-    if (kept !== undefined) this.#inDoubt.set(pendingId(key, generation), pending)
+    this.#pending.onSent(pending)
   }
 
   #onTaken(source: number, message: Extract<Message, { type: 'taken' }>): void {
     const { generation, key, record } = message
     if (record) this.#receive(source, message.seq, generation, [record])
-    const pending = this.#pendingById.get(message.id)
+    const pending = this.#pending.byId(message.id)
     if (message.blind !== undefined) {
       if (pending) this.#onBlind(pending, message.blind)
       return
@@ -467,13 +427,13 @@ export class Taker {
   }
 
   #toBlind(pending: PendingTake): void {
-    if (!this.#forget(pending)) return
+    if (!this.#pending.forget(pending)) return
     for (const waiter of pending.waiters) waiter.blind()
   }
 
   /** Somebody went away or is back: whoever waits is told, or another is asked. */
   #askAgain(pending: PendingTake): void {
-    this.#forget(pending)
+    this.#pending.forget(pending)
     for (const waiter of pending.waiters) this.#acquireAgain(pending, waiter)
   }
 
@@ -488,34 +448,24 @@ export class Taker {
     const generations = this.#generations!
     const { kept, asked } = pending
     const isOver = kept === undefined || generations.before(kept) === undefined || generations.isLost(asked)
-    if (isOver || !pending.sent) this.#forget(pending)
+    if (isOver || !pending.sent) this.#pending.forget(pending)
     for (const waiter of pending.waiters.splice(0)) tell(waiter)
     for (const certain of pending.watchers.splice(0)) certain()
   }
 
   #onDeclined(message: Extract<Message, { type: 'declined' }>): void {
-    const pending = this.#pendingById.get(message.id)
+    const pending = this.#pending.byId(message.id)
     if (pending) this.#fail(pending, message.reason)
   }
 
   #complete(pending: PendingTake): void {
-    if (!this.#forget(pending)) return
+    if (!this.#pending.forget(pending)) return
     for (const waiter of pending.waiters) waiter.owned()
   }
 
   #fail(pending: PendingTake, reason: string): void {
-    if (!this.#forget(pending)) return
+    if (!this.#pending.forget(pending)) return
     for (const waiter of pending.waiters) waiter.failed(reason)
-  }
-
-  /** False: its waiters have been told already. */
-  #forget(pending: PendingTake): boolean {
-    if (!this.#pendingById.delete(pending.id)) return false
-    const id = pendingId(pending.key, pending.generation)
-    this.#pending.delete(id)
-    this.#inDoubt.delete(id)
-    for (const certain of pending.watchers.splice(0)) certain()
-    return true
   }
 
   // --- batches
@@ -573,7 +523,7 @@ export class Taker {
   #close(transfer: Transfer): void {
     const generations = this.#generations!
     const closing = transfer.closing!
-    for (const { generation, source } of this.#inDoubt.values()) {
+    for (const { generation, source } of this.#pending.allInDoubt()) {
       if (generation === transfer.generation && source === transfer.source) return
     }
     if (this.mayHoldLeftovers) {
@@ -642,7 +592,7 @@ export class Taker {
   #settle(transfer: Transfer): void {
     transfer.settled = true
     this.#effects.routeChanged()
-    for (const pending of [...this.#pending.values()]) {
+    for (const pending of [...this.#pending.all()]) {
       if (pending.generation === transfer.generation && pending.source === transfer.source) this.#complete(pending)
     }
     this.#announceSettled()
@@ -676,6 +626,3 @@ function deletionBefore(key: Uint8Array, generation: number): Uint8Array {
 }
 
 const transferId = (generation: number, source: number): string => `${generation}:${source}`
-
-const pendingId = (key: Uint8Array, generation: number): string =>
-  `${generation}:${Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')}`
