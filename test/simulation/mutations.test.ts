@@ -131,12 +131,6 @@ const MUTATIONS: HandoffMutation[] = [
     ],
   },
   {
-    rule: 'asked in the place of an absent node, a retired generation is no absence',
-    seed: 155,
-    absence: 'pauses',
-    edits: [handoff('source', 'if (kept === undefined)', 'if (true)')],
-  },
-  {
     rule: 'a logged write outlives no newer one: it is dropped before its arc is unguarded',
     seed: 12,
     absence: 'crashes',
@@ -149,6 +143,12 @@ const MUTATIONS: HandoffMutation[] = [
     edits: [
       handoff('taker', 'const acquired = this.#fromSource(own, arc, tenure, {', "const acquired = 'owned'; void ({"),
     ],
+  },
+  {
+    rule: 'no generation is forgotten while a log that it explains is still needed',
+    seed: 521,
+    absence: 'pauses',
+    edits: [handoff('generations', 'if (!this.hasAbsence)\n            return true;', 'return true;')],
   },
   {
     rule: 'a node that was blind itself when it was asked gives nothing in the place of an absent one',
