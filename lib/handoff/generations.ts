@@ -192,6 +192,17 @@ export class Generations {
     return null
   }
 
+  /**
+   * As heldBackBy, for a write in the tenure of `self` that reaches `epoch`: in whose log it belongs. Of several the first that was
+   * away in this tenure: because of it `self` may have written without asking, and by its log it is judged what may be lost.
+   */
+  logFor(self: number, epoch: number, arc: number, isHeldBack: (node: number) => boolean): number | null {
+    const { start } = this.tenure(self, epoch, arc)
+    const last = this.lastOfTenure(self, epoch, arc)!
+    const wasAway = (node: number) => isHeldBack(node) && this.wasAway(node, start, last, 'some')
+    return this.heldBackBy(self, epoch, arc, wasAway) ?? this.heldBackBy(self, epoch, arc, isHeldBack)
+  }
+
   /** Nodes that are away and must be waited for by `self`, the actor of the newest generation, on some arc. */
   absentBefore(self: number): Set<number> {
     const found = new Set<number>()

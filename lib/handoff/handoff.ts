@@ -254,7 +254,7 @@ export class Handoff {
       const written = this.#hints.find(key)
       const arc = generations.arcAt(this.#store.point(key))
       if (generations.actor(written, arc) !== self) continue
-      const home = generations.heldBackBy(self, written, arc, isHeldBack)
+      const home = generations.logFor(self, written, arc, isHeldBack)
       if (home !== null) keep.push({ key: Uint8Array.from(key), home })
     }
     return keep
@@ -371,7 +371,7 @@ export class Handoff {
     const arc = generations.arcAt(this.#store.point(key))
     const isActor = generations.actor(generations.epoch, arc) === topology.self
     const isHeldBack = (node: number) => this.#isLogged(node) || generations.isAwayNow(node)
-    const home = isActor ? generations.heldBackBy(topology.self, generations.epoch, arc, isHeldBack) : null
+    const home = isActor ? generations.logFor(topology.self, generations.epoch, arc, isHeldBack) : null
     if (home === null) {
       this.#effects.granted(ticket) // it moved on, or is guarded no more: from the start
       return

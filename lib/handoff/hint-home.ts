@@ -164,8 +164,9 @@ export class HintHome {
     else this.distrust()
   }
 
-  /** The disk holds what is not to be believed, and has not been told so yet. */
-  distrust(): void {
+  /** The disk holds what is not to be believed, and has not been told so yet. `files`: of that log, other than its manifest. */
+  distrust(files: readonly string[] = []): void {
+    this.#doomed.push(...files)
     this.#markSafe = false
     this.#mark()
   }

@@ -286,13 +286,13 @@ class Opening {
       loss: loss ?? { fromGeneration: fromGeneration ?? 0, sinceMs: now, why },
     }
     const log = new HintHome(this.#context, manifest, this.#manifestFile !== undefined)
+    const names = this.#found.map(found => found.file.name)
     log.manifest.save(error => {
       if (error) {
         this.#context.onEvent(`the hint log of node ${this.#home} cannot be written: ${error.message}`)
         log.manifest.change({ logging: false })
-        log.distrust()
+        log.distrust(names)
       }
-      const names = this.#found.map(found => found.file.name)
       removeAll(this.#context.disk, names, late => {
         if (late) this.#sayUnremoved(late)
         this.#done(log)

@@ -93,3 +93,26 @@ t.test('any other segment cut at every byte is noticed', async t => {
     }
   }
 })
+
+t.test(
+  'a log that a disk which takes nothing made void is not believed by the life after, once the disk takes something',
+  async t => {
+    const b = new Bench(mulberry(1))
+    b.put(3, { key: 'a', value: 'old', version: 1n })
+    b.disk.broken = operation => operation === 'write' || operation === 'sync' || operation === 'remove'
+    b.open()
+    t.equal(b.look('a'), 'lost')
+    const refused = b.append(3, { key: 'a', value: 'new', version: 2n })
+    b.disk.settle()
+    t.match(refused.failure, /cannot be written/, 'a later life would believe what is older')
+    t.match(b.log.refusal(3, Buffer.from('a')), /cannot be written/)
+
+    b.disk.broken = null
+    b.log.tick(1)
+    b.disk.settle()
+    t.equal(b.log.refusal(3, Buffer.from('a')), null)
+    b.put(3, { key: 'a', value: 'newer', version: 3n })
+    b.open()
+    t.equal(b.look('a'), 'lost')
+  },
+)
