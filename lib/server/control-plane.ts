@@ -239,7 +239,7 @@ export class ControlPlane {
 
   #onPlane(plane: number, message: ToControl): void {
     if (message.type === 'need') this.handoff.need(this.#ticket(plane, message.ticket), message.key)
-    else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message.key, message.bytes)
+    else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message)
     else if (message.type === 'forget') this.#forget(plane, message.ticket)
     else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
     else if (message.type === 'own')
@@ -277,13 +277,15 @@ export class ControlPlane {
 
   // --- guarded requests
 
-  #guard(own: number, key: Uint8Array, bytes: Uint8Array): void {
+  #guard(own: number, { key, bytes, until }: Extract<ToControl, { type: 'guard' }>): void {
     const { engine, loop } = this.#options
     const request = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     this.handoff.guard(own, {
       key,
       writes: !isRead(request),
       execute: () => {
+        // Granted again, it is refused where it waits.
+        if (loop.clock() >= until) return false
         engine.setTime(loop.wallClock())
         engine.executesGuarded(true)
         const run = runWhole(engine, request)
