@@ -11,8 +11,9 @@
  * its link. What else was sent on that link is not answered before its own time is over: it may still arrive, and be executed.
  * A queued request is routed anew only while nothing sent is unanswered at that node: it must not overtake an earlier one.
  */
-import type { Frame } from '../transport/frame.js'
+
 import { clockWord } from '../transport/clock-bound.js'
+import type { Frame } from '../transport/frame.js'
 import { FrameType } from '../transport/frame.js'
 import { dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Loop, Timer } from '../transport/loop.js'
