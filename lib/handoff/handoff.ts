@@ -132,7 +132,17 @@ export class Handoff {
   #flushNoted = 0n
   readonly #waiting = new Set<number>()
 
-  constructor(store: HandoffStore, effects: HandoffEffects, limits?: ThrottleLimits, hints: Hints = NO_HINTS) {
+  /** Newest generation by which an earlier life of this node may have acted while somebody was away; null: it is not known. */
+  readonly #actedBefore: number | null
+
+  constructor(
+    store: HandoffStore,
+    effects: HandoffEffects,
+    limits?: ThrottleLimits,
+    hints: Hints = NO_HINTS,
+    actedBefore: number | null = null,
+  ) {
+    this.#actedBefore = actedBefore
     this.#hints = hints
     this.#unsafe = new UnsafeWrites(store)
     this.#store = store
@@ -282,21 +292,30 @@ export class Handoff {
     if (generations.hasAbsence) this.taker.mayHoldLeftovers = true
     this.source.setGenerations(topology.self, generations)
     this.taker.setGenerations(topology.self, generations, epoch => topology.settled.has(epoch))
-    this.#openLogs(generations, topology.self, begins)
+    this.#openLogs(generations, topology, begins)
     this.#sweepCursor = retired && generations.base === generations.epoch ? 0 : -1
     this.#publish()
   }
 
   /**
    * A log for each node that must be waited for; none for those that are no part of any outage any more. A life that begins in
-   * the middle of an outage has one for it in any case: an earlier life may have written, and lost, what this one cannot know.
-   * Later, where there is no log, this node never acted in the outage: it may have heard of it when it was over.
+   * the middle of an outage has one for it in any case: an earlier life may have written, and lost, what this one cannot know;
+   * unless none can have acted in it. Later, where there is no log, this node never acted in the outage: it may have heard of
+   * it when it was over.
    */
-  #openLogs(generations: Generations, self: number, begins: boolean): void {
+  #openLogs(generations: Generations, topology: HandoffTopology, begins: boolean): void {
     const known = new Set(this.#hints.homes())
-    const absent = begins ? generations.everAway(self) : generations.absentBefore(self)
-    for (const home of absent) if (!known.has(home)) this.#hints.open(home, begins)
+    const absent = begins ? generations.everAway(topology.self) : generations.absentBefore(topology.self)
+    for (const home of absent)
+      if (!known.has(home)) this.#hints.open(home, begins && this.#mayHaveActed(topology, home))
     for (const home of known) if (!generations.wasEverAway(home)) this.#hints.forget(home, () => this.#publish())
+  }
+
+  /** Can an earlier life have acted since this home is away? Not if it never knew that, and not if this node was in no ring since. */
+  #mayHaveActed({ self, generations }: HandoffTopology, home: number): boolean {
+    const first = generations.findIndex(({ away }) => away.includes(home))
+    if (this.#actedBefore !== null && this.#actedBefore < generations[first]!.epoch) return false
+    return generations.slice(first).some(({ servers }) => servers.some(({ number }) => number === self))
   }
 
   /**

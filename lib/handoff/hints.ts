@@ -41,10 +41,10 @@ export interface Hints {
   /** Homes for which there is a log. */
   homes(): Iterable<number>
   /**
-   * From now on there is a log for this home. `begins`: this life of the node knows of no time before, so the log is void
-   * if its folder is new: an earlier life may have had a log elsewhere.
+   * From now on there is a log for this home. `isVoid`: an earlier life of the node may have had one that is not here, so the
+   * log is void if it is new.
    */
-  open(home: number, begins: boolean): void
+  open(home: number, isVoid: boolean): void
   /** These writes are of no use any more, and newer ones will not be logged. `done` when they are gone for good. */
   drop(keys: readonly Uint8Array[], done: () => void): void
   /** The outage is over. `done` when the log is gone for good. */

@@ -118,8 +118,8 @@ export class LoggedHints implements Hints {
     return this.#log?.homes() ?? []
   }
 
-  open(home: number, begins: boolean): void {
-    this.#log?.begin(home, begins)
+  open(home: number, isVoid: boolean): void {
+    this.#log?.begin(home, isVoid)
   }
 
   drop(keys: readonly Uint8Array[], done: () => void): void {

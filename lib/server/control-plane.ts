@@ -53,10 +53,21 @@ export interface ControlPlaneOptions {
   report(words: readonly string[]): string
   /** What is kept on the disk for nodes that are away; none where there is no disk. */
   hints?: Hints
+  /** What is remembered of the outages that this node acted in; none where there is no disk. */
+  acted?: Acted | null
   /** Where nodes can be fenced: store, fence and what was promised. */
   fencing?: Omit<LeaseKeeperOptions, 'loop' | 'onEvent'>
   /** A sentence for the log. */
   onEvent(sentence: string): void
+}
+
+/** See acted-file.ts. */
+export interface Acted {
+  /** Of the lives before; null: it is not known. */
+  readonly before: number | null
+  isNoted(epoch: number, hasAbsence: boolean): boolean
+  /** `then` when a later life will know that this one may have acted by this generation. */
+  note(epoch: number, then: () => void): void
 }
 
 /** A control link to a node, dialed again and again as long as it is wanted. */
@@ -143,7 +154,7 @@ export class ControlPlane {
     })
     const { migrationRate, hints } = options
     const limits = migrationRate === null ? undefined : limitsWithin(migrationRate)
-    this.handoff = new Handoff(engine, effects, limits, hints)
+    this.handoff = new Handoff(engine, effects, limits, hints, options.acted?.before ?? null)
     const { fencing, loop, onEvent } = options
     this.keeper = fencing ? new LeaseKeeper({ ...fencing, loop, onEvent }, this.#keeperLinks()) : null
     options.dataPlanes.forEach((port, plane) => {
@@ -200,7 +211,14 @@ export class ControlPlane {
     const self = this.#self
     const acts = newest.servers.some(({ number }) => number === self) && !newest.away.includes(self)
     this.#waitsForLease = acts && (this.keeper?.awaitsSession === true || this.#dropping.planes > 0)
-    if (this.#waitsForLease) return
+    if (this.#waitsForLease || this.#stopped) return
+    const { acted } = this.#options
+    const hasAbsence = topology.generations.some(({ away }) => away.length > 0)
+    if (acted && !acted.isNoted(newest.epoch, hasAbsence)) {
+      // What is known by then is looked at anew.
+      acted.note(newest.epoch, () => this.#putInForce())
+      return
+    }
     const settled = new Set<number>()
     for (const change of topology.changes) {
       if (change.epoch !== undefined && change.settled?.includes(self)) settled.add(change.epoch)
@@ -241,7 +259,7 @@ export class ControlPlane {
 
   #onPlane(plane: number, message: ToControl): void {
     if (message.type === 'need') this.handoff.need(this.#ticket(plane, message.ticket), message.key)
-    else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message.key, message.bytes)
+    else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message)
     else if (message.type === 'forget') this.#forget(plane, message.ticket)
     else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
     else if (message.type === 'own')
@@ -280,13 +298,15 @@ export class ControlPlane {
 
   // --- guarded requests
 
-  #guard(own: number, key: Uint8Array, bytes: Uint8Array): void {
+  #guard(own: number, { key, bytes, until }: Extract<ToControl, { type: 'guard' }>): void {
     const { engine, loop } = this.#options
     const request = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     this.handoff.guard(own, {
       key,
       writes: !isRead(request),
       execute: () => {
+        // Granted again, it is refused where it waits.
+        if (loop.clock() >= until) return false
         engine.setTime(loop.wallClock())
         engine.executesGuarded(true)
         const run = runWhole(engine, request)

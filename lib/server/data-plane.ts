@@ -183,7 +183,8 @@ export class DataPlane {
     this.#parking = new Parking({
       ...{ loop, timeoutMs, count },
       need: (ticket, key) => port.post({ type: 'need', ticket, key }),
-      guard: (ticket, key, bytes) => port.post({ type: 'guard', ticket, key, bytes }),
+      guard: (ticket, key, bytes, leftMs) =>
+        port.post({ type: 'guard', ticket, key, bytes, until: loop.clock() + leftMs }),
       mayAnswer: request => this.#mayAnswer(request),
       forget: ticket => port.post({ type: 'forget', ticket }),
       execute: request => this.execute(request),
@@ -321,6 +322,7 @@ export class DataPlane {
     const rest: Request = {
       bytes: Buffer.from(this.engine.bytes.slice(requestOffset, requestOffset + requestLength).buffer),
       hops: whole.hops,
+      ...(whole.until === undefined ? {} : { until: whole.until }),
       dropped: false,
       cancel: null,
       answer: reply => {
@@ -408,8 +410,8 @@ export class DataPlane {
   /** A request that had not been sent yet when the route changed. */
   #again(request: Request): void {
     if (request.dropped) return
-    // It waited for a node that is not asked any more; whoever is asked now has the whole time.
-    delete request.until
+    // It waited for a node that is not asked any more; whoever is asked now has the whole time, unless another node set the limit.
+    if (request.hops === 0) delete request.until
     this.execute(request)
   }
 

@@ -7,8 +7,12 @@
  *                         \--a new route, or the node is gone from it--> again (the engine decides anew)
  *
  * A request that was sent when its link broke may have been applied or not: it is answered with an error, never sent again.
+ * A request that was sent says until when it may be executed, by this node's clock; some time after that it is given up, together with
+ * its link. What else was sent on that link is not answered before its own time is over: it may still arrive, and be executed.
  * A queued request is routed anew only while nothing sent is unanswered at that node: it must not overtake an earlier one.
  */
+
+import { clockWord } from '../transport/clock-bound.js'
 import type { Frame } from '../transport/frame.js'
 import { FrameType } from '../transport/frame.js'
 import { dialLink, type Link, type LinkIdentity } from '../transport/link.js'
@@ -21,7 +25,10 @@ export interface ForwarderOptions {
   loop: Loop
   identity: LinkIdentity
   secret: string | null
-  /** How long a request waits for a link, ms. */
+  /**
+   * How long a request waits for a link, or for its answer, ms. It may be executed in the first four fifths of the latter, so that a
+   * client that waits as long as that sees nothing of it come up afterwards.
+   */
   timeoutMs: number
   epoch(): number
   count(name: string, by: number): void
@@ -46,6 +53,14 @@ interface Peer {
   backoffMs: number
   redial: Timer | null
   watch: Timer | null
+  /** Looks for what was sent and is not answered in time. */
+  look: Timer | null
+  /** The link was given up: what was sent on it waits for its time to be over. */
+  isGivenUp: boolean
+  /** Number of the last request that was sent on a link that was given up. */
+  givenUpTo: number
+  /** `bytesRead` of the link at the last look. */
+  bytesRead: number
 }
 
 const HOPS_MAX = 8
@@ -55,6 +70,10 @@ const QUEUE_BYTES_MAX = 128 << 20
 const BACKOFF_MIN_MS = 10
 const BACKOFF_MAX_MS = 500
 const NO_BYTES = new Uint8Array(0)
+/** Part of the time limit in which a request that was sent may be executed. */
+const EXECUTED_PART = 0.8
+/** A link that brought so many bytes since the last look is in the middle of long answers, and not given up. */
+const ALIVE_BYTES = 64 << 10
 
 export class Forwarder {
   readonly #options: ForwarderOptions
@@ -120,6 +139,7 @@ export class Forwarder {
       peer = {
         ...{ number, node, link: null, open: false, busy: false, sent: new SentRequests(), queue: [] },
         ...{ backoffMs: BACKOFF_MIN_MS, redial: null, watch: null, cancelSent: () => {} },
+        ...{ look: null, isGivenUp: false, givenUpTo: 0, bytesRead: 0 },
       }
       peer.cancelSent = this.#canceller(peer)
       this.#peers.set(number, peer)
@@ -128,11 +148,48 @@ export class Forwarder {
   }
 
   #transmit(peer: Peer, request: Request, memory: Uint8Array, from: number, length: number): void {
-    const id = peer.sent.add(request)
+    const { epoch, loop, timeoutMs } = this.#options
+    const now = loop.now()
+    let left = timeoutMs * EXECUTED_PART
+    if (request.until !== undefined) left = Math.min(left, request.until - now)
+    const id = peer.sent.add(request, now + left)
     request.cancel = peer.cancelSent
-    const epoch = this.#options.epoch()
+    const clock = clockWord(loop.clock() + left)
     const { link } = peer
-    if (!link!.sendFrom(FrameType.request, id, epoch, request.hops + 1, memory, from, length)) peer.busy = true
+    if (!link!.sendFrom(FrameType.request, id, epoch(), request.hops + 1, clock, memory, from, length)) peer.busy = true
+    if (!peer.look) this.#lookLater(peer)
+  }
+
+  // --- answers that do not come
+
+  #lookLater(peer: Peer): void {
+    const { loop, timeoutMs } = this.#options
+    peer.look = loop.setTimer((timeoutMs * (1 - EXECUTED_PART)) / 4, () => {
+      peer.look = null
+      this.#giveUpLate(peer)
+      if (peer.sent.size > 0) this.#lookLater(peer)
+    })
+  }
+
+  /** Whoever passes on for others waits less long than the first, so that of a chain only the link breaks that does not work. */
+  #giveUpLate(peer: Peer): void {
+    const { link, sent } = peer
+    const bytesRead = link?.bytesRead ?? 0
+    const isAlive = link !== null && bytesRead - peer.bytesRead >= ALIVE_BYTES
+    peer.bytesRead = bytesRead
+    if (isAlive) return
+    const now = this.#options.loop.now()
+    const graceMs = this.#options.timeoutMs * (1 - EXECUTED_PART)
+    const late = sent.takeLate((limit, { hops }) => limit + (hops === 0 ? graceMs : graceMs / 2) <= now)
+    if (late.length === 0) return
+    const isOfLink = ({ sentId }: Request) => ((sentId! - peer.givenUpTo) | 0) > 0
+    if (peer.open && late.some(isOfLink)) {
+      peer.isGivenUp = true
+      peer.givenUpTo = sent.lastId
+      peer.open = false
+      link?.destroy()
+    }
+    for (const request of late) this.#fail(request, `node ${peer.node?.id ?? peer.number} did not answer in time`)
   }
 
   #canceller(peer: Peer): Peer['cancelSent'] {
@@ -224,7 +281,7 @@ export class Forwarder {
         if (remote.id === node.id) this.#onOpen(peer)
         else link.close()
       },
-      onFrame: (_, frame) => this.#onFrame(peer, frame),
+      onFrame: (link, frame) => this.#onFrame(peer, link, frame),
       onRefused: () => {},
       onClose: () => this.#onClose(peer),
       onDrained: () => this.#sendQueue(peer),
@@ -233,11 +290,17 @@ export class Forwarder {
 
   #onOpen(peer: Peer): void {
     peer.open = true
+    peer.bytesRead = 0
     peer.backoffMs = BACKOFF_MIN_MS
     this.#sendQueue(peer)
   }
 
-  #onFrame(peer: Peer, frame: Frame): void {
+  #onFrame(peer: Peer, link: Link, frame: Frame): void {
+    if (frame.type === FrameType.clock) {
+      const { epoch, loop } = this.#options
+      link.send(FrameType.clock, frame.id, epoch(), NO_BYTES, 0, clockWord(loop.clock()))
+      return
+    }
     if (frame.type !== FrameType.reply) return
     const request = peer.sent.take(frame.id)
     if (frame.epoch > this.#options.epoch()) this.#options.heard(frame.epoch, peer.number)
@@ -256,9 +319,12 @@ export class Forwarder {
   #onClose(peer: Peer): void {
     peer.link = null
     peer.open = false
-    this.#lose(peer)
-    if (this.#peers.get(peer.number) !== peer) return
-    if (!this.#known.has(peer.number)) {
+    const isForgotten = this.#peers.get(peer.number) !== peer
+    const isKnown = this.#known.has(peer.number)
+    if (!peer.isGivenUp || isForgotten || !isKnown) this.#lose(peer)
+    peer.isGivenUp = false
+    if (isForgotten) return
+    if (!isKnown) {
       const again = this.#takeQueue(peer)
       this.#forget(peer)
       for (const request of again) this.#options.again(request)
@@ -285,8 +351,10 @@ export class Forwarder {
     const { loop } = this.#options
     if (peer.redial) loop.clearTimer(peer.redial)
     if (peer.watch) loop.clearTimer(peer.watch)
+    if (peer.look) loop.clearTimer(peer.look)
     peer.redial = null
     peer.watch = null
+    peer.look = null
     this.#hangUp(peer)
     this.#peers.delete(peer.number)
   }

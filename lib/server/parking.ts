@@ -1,7 +1,8 @@
 /**
  * Requests that wait for their key: one take a key and worker is asked of the control plane, the others wait in order
  * behind it. A guarded request waits for the control plane to execute it, and the others of its key behind it in the same way.
- * Bounded in number and bytes; nobody waits longer than the time limit.
+ * Bounded in number and bytes; nobody waits longer than the time limit, and nothing is executed after it. What another node passed on
+ * has its limit from there, so that it may be over before that of those who came earlier.
  */
 import type { Loop, Timer } from '../transport/loop.js'
 import { keyName, type Request, serverError } from './request.js'
@@ -10,7 +11,8 @@ export interface ParkingOptions {
   loop: Loop
   timeoutMs: number
   need(ticket: number, key: Buffer): void
-  guard(ticket: number, key: Buffer, bytes: Buffer): void
+  /** `leftMs`: after that it must not be executed. */
+  guard(ticket: number, key: Buffer, bytes: Buffer, leftMs: number): void
   /** May this node still say what it did? When not, the request has been told so. */
   mayAnswer(request: Request): boolean
   forget(ticket: number): void
@@ -76,7 +78,7 @@ export class Parking {
       this.granted(ticket, request) // those behind it go on
     }
     this.#options.count('guarded_requests', 1)
-    this.#options.guard(ticket, Buffer.from(key), request.bytes)
+    this.#options.guard(ticket, Buffer.from(key), request.bytes, request.until! - this.#options.loop.now())
   }
 
   /** The ticket, when it is the first of its key. */
@@ -97,6 +99,7 @@ export class Parking {
     const known = this.#byKey.get(name)
     if (known) {
       known.requests.push(request)
+      if (request.until < known.timer.at) this.#limitAnew(known)
       return null
     }
     const ticket = this.nextTicket()
@@ -110,29 +113,41 @@ export class Parking {
     return this.#options.loop.setTimer(Math.max(0, afterMs), () => this.#expire(ticket))
   }
 
+  /** To the end of the one that may wait the least. */
+  #limitAnew(parked: Parked): void {
+    const { loop } = this.#options
+    let until = Number.POSITIVE_INFINITY
+    for (const request of parked.requests) until = Math.min(until, request.until!)
+    loop.clearTimer(parked.timer)
+    parked.timer = this.#limit(parked.ticket, until - loop.now())
+  }
+
+  #isLate(request: Request): boolean {
+    return request.until! <= this.#options.loop.now()
+  }
+
   /** Those who have waited too long are told so; the take goes on for those who have not. */
   #expire(ticket: number): void {
-    const { loop, forget } = this.#options
+    const { forget } = this.#options
     const parked = this.#byTicket.get(ticket)
     if (!parked) return
-    const now = loop.now()
     const { guarded } = parked
-    if (guarded) {
+    if (guarded && this.#isLate(guarded)) {
       forget(ticket)
       guarded.cancel = null
       guarded.answer(serverError(guarded, NOT_EXECUTED))
       this.granted(ticket, guarded)
       return
     }
-    const rest = parked.requests.findIndex(request => !request.dropped && (request.until ?? 0) > now)
-    if (rest < 0) {
+    const late = parked.requests.filter(request => request.dropped || this.#isLate(request))
+    if (late.length === parked.requests.length) {
       forget(ticket)
       this.refused(ticket, TOO_LATE)
       return
     }
-    const late = parked.requests.splice(0, rest)
+    parked.requests = parked.requests.filter(request => !late.includes(request))
     this.#discount(late)
-    parked.timer = this.#limit(ticket, (parked.requests[0]!.until ?? 0) - now)
+    this.#limitAnew(parked)
     this.#refuse(late, TOO_LATE)
   }
 
@@ -143,6 +158,7 @@ export class Parking {
     for (const request of this.#leave(ticket)) {
       if (request === done) continue
       if (request.dropped) this.#options.count('requests_dropped', 1)
+      else if (this.#isLate(request)) request.answer(serverError(request, TOO_LATE))
       // If one of them has to take again, those after it wait behind it, whatever the engine would say now.
       else if (this.#byKey.has(key)) this.park(Buffer.from(key, 'latin1'), request)
       else this.#options.execute(request)

@@ -5,16 +5,19 @@
  *   frame --epoch higher than ours?--> held until that generation is in force (the link is not read meanwhile)
  *         --key has somebody waiting?--> behind them
  *         --passed on under an older epoch and not answered yet?--> behind that
+ *         --too late, by the asker's clock?--> refused, wherever it waited
  *         --> execute
  *
+ * How far the asker's clock is by now, at most, is asked of it when the link opens, and every two seconds since (clock-bound.ts).
  * A link is not read while its replies do not get out, or while too many of its requests are under way.
  */
 import type { Frame } from '../transport/frame.js'
 import { FrameType } from '../transport/frame.js'
 import type { Link, LinkCallbacks, LinkPeer } from '../transport/link.js'
+import type { Timer } from '../transport/loop.js'
 import type { DataPlane } from './data-plane.js'
 import type { Parking } from './parking.js'
-import { keyName, type Request, shapeOf } from './request.js'
+import { keyName, type Request, serverError, shapeOf } from './request.js'
 
 interface PeerRequest extends Request {
   link: LinkState
@@ -33,6 +36,8 @@ interface LinkState {
   /** The asker reads its replies more slowly than it asks. */
   slow: boolean
   paused: boolean
+  /** When the asker was asked for its clock, if it has not answered yet. */
+  clockAskedAt: number | null
 }
 
 /** Requests of other nodes that went on to a third, by key, until they are answered. */
@@ -48,6 +53,10 @@ interface PassedOn {
 /** Requests of one link under way at once, and their bytes; beyond them the asker's waits are its own. */
 const REQUESTS_MAX = 65_536
 const REQUEST_BYTES_MAX = 64 << 20
+/** Higher spares a few bytes, and makes requests seem older than they are: by a hundredth of it. */
+const CLOCK_EVERY_MS = 2000
+const TOO_LATE = 'the request came too late to be executed'
+const NO_BYTES = new Uint8Array(0)
 
 export class PeerConnections implements LinkCallbacks {
   readonly #plane: DataPlane
@@ -56,6 +65,7 @@ export class PeerConnections implements LinkCallbacks {
   readonly #passedOn = new Map<string, PassedOn>()
   /** Generation that began this node's session; what was asked by an older one may be from before it was declared away. */
   #since = 0
+  #clockTimer: Timer | null = null
 
   constructor(plane: DataPlane, parking: Parking) {
     this.#plane = plane
@@ -64,7 +74,21 @@ export class PeerConnections implements LinkCallbacks {
 
   onOpen(link: Link, _peer: LinkPeer): void {
     const state = { link, requests: new Map(), requestBytes: 0, held: null, slow: false, paused: false }
-    this.#links.set(link, state)
+    this.#links.set(link, { ...state, clockAskedAt: null })
+    if (!this.#clockTimer) this.#askClocksLater()
+  }
+
+  #askClocksLater(): void {
+    const { loop, engine } = this.#plane
+    this.#clockTimer = loop.setTimer(CLOCK_EVERY_MS, () => {
+      this.#clockTimer = null
+      for (const [link, state] of this.#links) {
+        if (state.clockAskedAt !== null || state.slow) continue
+        state.clockAskedAt = loop.clock()
+        link.send(FrameType.clock, 0, engine.epoch(), NO_BYTES)
+      }
+      if (this.#links.size > 0) this.#askClocksLater()
+    })
   }
 
   onRefused(): void {
@@ -92,6 +116,11 @@ export class PeerConnections implements LinkCallbacks {
   onFrame(link: Link, frame: Frame): void {
     const state = this.#links.get(link)
     if (!state) return
+    if (frame.type === FrameType.clock) {
+      if (state.clockAskedAt !== null) link.peerClock.learn(state.clockAskedAt, frame.clock!)
+      state.clockAskedAt = null
+      return
+    }
     if (frame.type === FrameType.cancel) {
       const request = state.requests.get(frame.id)
       if (!request) return
@@ -166,11 +195,12 @@ export class PeerConnections implements LinkCallbacks {
 
   #newRequest(state: LinkState, frame: Frame): PeerRequest {
     const { id, hops } = frame
-    const { engine } = this.#plane
+    const { engine, loop } = this.#plane
     const request: PeerRequest = {
       bytes: Buffer.from(frame.payload),
       hops,
       dropped: false,
+      until: loop.now() + state.link.peerClock.left(frame.clock!, loop.clock()),
       cancel: null,
       link: state,
       epoch: frame.epoch,
@@ -196,6 +226,11 @@ export class PeerConnections implements LinkCallbacks {
 
   #start(request: PeerRequest): void {
     if (request.dropped) return
+    if (request.until! <= this.#plane.loop.now()) {
+      this.#plane.engine.count('requests_dropped', 1)
+      request.answer(serverError(request, TOO_LATE))
+      return
+    }
     if (this.#parking.size > 0 || this.#passedOn.size > 0) {
       const key = shapeOf(request.bytes)?.key
       if (key && this.#parking.has(key)) {

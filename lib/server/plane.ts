@@ -36,8 +36,8 @@ export interface Opened {
 export type ToControl =
   /** The key is this node's by the current ring but not taken yet: take it, then say `granted`. `ticket` is unique per worker. */
   | { type: 'need'; ticket: number; key: Uint8Array }
-  /** The key is this node's, but somebody who is away may know more of it: execute this one request, log it, then say `executed`. */
-  | { type: 'guard'; ticket: number; key: Uint8Array; bytes: Uint8Array }
+  /** The key is this node's, but somebody who is away may know more of it: execute this one request, log it, then say `executed`. Not after `until`, by Loop.clock. */
+  | { type: 'guard'; ticket: number; key: Uint8Array; bytes: Uint8Array; until: number }
   /** The asker of a ticket is gone; an answer is not wanted any more (the take itself may go on). */
   | { type: 'forget'; ticket: number }
   /** A peer's frame carried a higher epoch than the engine's route: load it. A `route` message follows when it is published. */

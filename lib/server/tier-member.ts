@@ -13,6 +13,7 @@ import type { Topology } from '../tier/topology.js'
 import { checkTopology } from '../tier/validate.js'
 import type { Address } from '../transport/loop.js'
 import { createNetLoop } from '../transport/net.js'
+import { ActedFile } from './acted-file.js'
 import { ControlPlane } from './control-plane.js'
 import type { Fence } from './fence.js'
 import { type HintFiles, openHintLog } from './hint-files.js'
@@ -96,6 +97,7 @@ export class TierMember {
         written,
       )
     }
+    const acted = tier.dataDir === null ? null : await ActedFile.open(tier.dataDir, sentence => log.warn(sentence))
     const loop = createNetLoop({ memory: new Uint8Array(0), direct: this.#options.loop === 'epoll' })
     const hints = new LoggedHints()
     const identity = { id: tier.nodeId, incarnation }
@@ -129,6 +131,7 @@ export class TierMember {
         }),
       report: words => String(statsReply(words, engine, { ...facts, now: loop.wallClock() }) ?? ''),
       hints,
+      acted,
       fencing: {
         store,
         fence,

@@ -2,9 +2,10 @@
  * Frames of a peer link, all little endian:
  *
  *   0        4      5      6        8        12       16
- *   | length | type | hops | spare  | id     | epoch  | payload (length - 16 bytes) ...
+ *   | length | type | hops | spare  | id     | epoch  | [clock, 4 bytes, of a request and of a clock] payload ...
  *
- * `length` counts the whole frame. `epoch` is the sender's current generation (DESIGN 8, "How knowledge travels").
+ * `length` counts the whole frame. `epoch` is the sender's current generation (DESIGN 8, "How knowledge travels"). `clock` is of
+ * the dialer's monotonic clock, ms, the lower 32 bits (clock-bound.ts).
  * Types are wire format: append only.
  */
 import { copyBytes } from './copy-bytes.js'
@@ -16,10 +17,12 @@ export const FrameType = {
   proof: 3,
   welcome: 4,
   refuse: 5,
-  /** Data links: a memcached request; the reply's bytes; the asker is gone. */
+  /** Data links: a memcached request, and when it may not be executed any more; the reply's bytes; the asker is gone. */
   request: 16,
   reply: 17,
   cancel: 18,
+  /** Data links: "what does your clock show?", by the acceptor, and the dialer's answer. */
+  clock: 19,
   /** Control links: messages of lib/handoff (its wire.ts encodes them). */
   handoff: 32,
   /** Control links: questions to voters and their answers (lib/tier/vote-wire.ts). */
@@ -40,31 +43,40 @@ export interface Frame {
   hops: number
   id: number
   epoch: number
+  /** Of a request and of a clock; 0 where there is none. */
+  clock?: number
   payload: Uint8Array
+}
+
+/** Bytes before the payload. */
+export function headerBytes(type: number): number {
+  return type === FrameType.request || type === FrameType.clock ? FRAME_HEADER_BYTES + 4 : FRAME_HEADER_BYTES
 }
 
 /** Writes a whole frame at `at` of `target`, where there is room for it; its payload is [from, from + length) of `source`. */
 export function writeFrame(
   target: Uint8Array,
   at: number,
-  { type, hops, id, epoch }: Omit<Frame, 'payload'>,
+  { type, hops, id, epoch, clock }: Omit<Frame, 'payload'>,
   source: Uint8Array,
   from: number,
   length: number,
 ): void {
-  writeUint32(target, at, FRAME_HEADER_BYTES + length)
+  const header = headerBytes(type)
+  writeUint32(target, at, header + length)
   target[at + 4] = type
   target[at + 5] = hops
   target[at + 6] = 0
   target[at + 7] = 0
   writeUint32(target, at + 8, id)
   writeUint32(target, at + 12, epoch)
-  copyBytes(source, from, target, at + FRAME_HEADER_BYTES, length)
+  if (header > FRAME_HEADER_BYTES) writeUint32(target, at + FRAME_HEADER_BYTES, clock ?? 0)
+  copyBytes(source, from, target, at + header, length)
 }
 
 export function encodeFrame(frame: Frame): Buffer {
   const { payload } = frame
-  const bytes = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payload.length)
+  const bytes = Buffer.allocUnsafe(headerBytes(frame.type) + payload.length)
   writeFrame(bytes, 0, frame, payload, 0, payload.length)
   return bytes
 }
@@ -182,11 +194,15 @@ export class FrameDecoder {
 }
 
 function frameAt(bytes: Uint8Array, at: number, length: number): Frame {
+  const type = bytes[at + 4]!
+  const header = headerBytes(type)
+  if (length < header) throw new FrameError(`a frame of type ${type} says it is ${length} bytes long`)
   return {
-    type: bytes[at + 4]!,
+    type,
     hops: bytes[at + 5]!,
     id: readUint32(bytes, at + 8),
     epoch: readUint32(bytes, at + 12),
-    payload: bytes.subarray(at + FRAME_HEADER_BYTES, at + length),
+    clock: header > FRAME_HEADER_BYTES ? readUint32(bytes, at + FRAME_HEADER_BYTES) : 0,
+    payload: bytes.subarray(at + header, at + length),
   }
 }

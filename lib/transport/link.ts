@@ -2,22 +2,24 @@
  * A peer link: frames over a Connection after a mutual handshake. It knows no topology and no message beyond the handshake.
  *
  *   dialer:  hello {protocol, purpose, id, incarnation, nonce}     acceptor: challenge {id, incarnation, nonce, proof}
- *   dialer:  proof {proof}                                         acceptor: welcome {id, incarnation} | refuse {sentence}
+ *   dialer:  proof {proof, clock}                                  acceptor: welcome {id, incarnation} | refuse {sentence}
  *
  * A proof is an HMAC-SHA256 by the shared secret over both nonces, both identities, the purpose and the role of the prover,
  * so it serves once, for one link, in one direction. Either side refuses with one plain sentence, sent as `refuse`.
+ * The dialer's clock, read after the challenge came, tells the acceptor how late it can be there (clock-bound.ts).
  * Without a secret the HMAC key is empty and the acceptor only takes connections from loopback addresses.
  *
  *   send --> chunks (copied) --once per turn--> connection        connection --> FrameDecoder --> onFrame
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { ClockBound, clockWord } from './clock-bound.js'
 import {
   FRAME_BYTES_MAX,
-  FRAME_HEADER_BYTES,
   type Frame,
   FrameDecoder,
   FrameError,
   FrameType,
+  headerBytes,
   PEER_PROTOCOL_VERSION,
   writeFrame,
 } from './frame.js'
@@ -131,6 +133,10 @@ export class Link implements ConnectionHandler {
   readonly #output = new OutputQueue()
   readonly #nonce = randomBytes(NONCE_BYTES).toString('hex')
   readonly #limit: Timer
+  /** The dialer's clock as the acceptor knows it; whoever uses it keeps it new. */
+  readonly peerClock = new ClockBound()
+  #challengedAt = 0
+  #bytesRead = 0
   #connection!: Connection
   #state: State
   #parties: Parties | null = null
@@ -176,9 +182,14 @@ export class Link implements ConnectionHandler {
     return this.#output.bytes
   }
 
+  /** All that came, also of a frame that is not whole yet. */
+  get bytesRead(): number {
+    return this.#bytesRead
+  }
+
   /** Copies the frame. False: it is accepted, but the peer is slower than we are; better wait for `onDrained`. On a link that is not open: lost. */
-  send(type: number, id: number, epoch: number, payload: Uint8Array, hops = 0): boolean {
-    return this.sendFrom(type, id, epoch, hops, payload, 0, payload.length)
+  send(type: number, id: number, epoch: number, payload: Uint8Array, hops = 0, clock = 0): boolean {
+    return this.sendFrom(type, id, epoch, hops, clock, payload, 0, payload.length)
   }
 
   /** As send; the payload is `length` bytes of `memory` from `from` on. */
@@ -187,6 +198,7 @@ export class Link implements ConnectionHandler {
     id: number,
     epoch: number,
     hops: number,
+    clock: number,
     memory: Uint8Array,
     from: number,
     length: number,
@@ -196,7 +208,7 @@ export class Link implements ConnectionHandler {
       this.#end(`${this.#output.bytes} bytes wait for a peer that does not read them`)
       return false
     }
-    this.#push(type, id, epoch, hops, memory, from, length)
+    this.#push(type, id, epoch, hops, clock, memory, from, length)
     if (!this.#blocked && this.#output.bytes >= BUSY_BYTES) this.#flush()
     if (this.#blocked || this.#output.bytes >= BUSY_BYTES) this.#owesDrained = true
     return !this.#owesDrained
@@ -225,6 +237,14 @@ export class Link implements ConnectionHandler {
     this.#end('closed')
   }
 
+  /** As close, with a reset: as little as possible of what was sent still arrives. */
+  destroy(): void {
+    if (this.#isClosed()) return
+    this.#state = 'closed'
+    this.#reason = 'given up'
+    this.#connection.destroy()
+  }
+
   // --- ConnectionHandler
 
   onConnect(): void {
@@ -242,6 +262,7 @@ export class Link implements ConnectionHandler {
         return
       }
       const { length } = bytes
+      this.#bytesRead += length
       this.#decoder.feed(this.#copyOf(bytes))
       this.#takeFrames()
       // There was no more: asking again would only cost a system call.
@@ -297,10 +318,19 @@ export class Link implements ConnectionHandler {
     return this.#input.subarray(0, length)
   }
 
-  #push(type: number, id: number, epoch: number, hops: number, memory: Uint8Array, from: number, length: number): void {
+  #push(
+    type: number,
+    id: number,
+    epoch: number,
+    hops: number,
+    clock: number,
+    memory: Uint8Array,
+    from: number,
+    length: number,
+  ): void {
     const output = this.#output
-    const at = output.claim(FRAME_HEADER_BYTES + length)
-    writeFrame(output.claimed, at, { type, hops, id, epoch }, memory, from, length)
+    const at = output.claim(headerBytes(type) + length)
+    writeFrame(output.claimed, at, { type, hops, id, epoch, clock }, memory, from, length)
     if (this.#flushAsked || this.#blocked) return
     this.#flushAsked = true
     this.#loop.soon(this.#flushSoon)
@@ -335,7 +365,7 @@ export class Link implements ConnectionHandler {
 
   #say(type: number, content: Record<string, unknown>): void {
     const payload = Buffer.from(JSON.stringify(content))
-    this.#push(type, 0, 0, 0, payload, 0, payload.length)
+    this.#push(type, 0, 0, 0, 0, payload, 0, payload.length)
   }
 
   #refuse(sentence: string): void {
@@ -379,6 +409,7 @@ export class Link implements ConnectionHandler {
     const nonces = { dialerNonce: text(content.nonce, 64), acceptorNonce: this.#nonce }
     this.#parties = { purpose, dialer, acceptor: identityOf(self), ...nonces }
     this.#state = 'proof'
+    this.#challengedAt = this.#loop.clock()
     this.#say(FrameType.challenge, { ...identityOf(self), nonce: this.#nonce, proof: this.#proofOf('acceptor') })
   }
 
@@ -392,7 +423,7 @@ export class Link implements ConnectionHandler {
       return
     }
     this.#state = 'welcome'
-    this.#say(FrameType.proof, { proof: this.#proofOf('dialer') })
+    this.#say(FrameType.proof, { proof: this.#proofOf('dialer'), clock: clockWord(this.#loop.clock()) })
   }
 
   #onProof(content: Record<string, unknown>): void {
@@ -407,6 +438,7 @@ export class Link implements ConnectionHandler {
       this.#refuse(refused)
       return
     }
+    this.peerClock.learn(this.#challengedAt, whole32(content.clock))
     this.#say(FrameType.welcome, { ...identityOf(this.#options.self) })
     this.#opened(peer)
   }
@@ -456,6 +488,11 @@ function contentOf(frame: Frame): Record<string, unknown> {
 function text(value: unknown, lengthMax: number): string {
   if (typeof value === 'string' && value.length <= lengthMax) return value
   throw new FrameError('a handshake with a field missing or too long')
+}
+
+function whole32(value: unknown): number {
+  if (typeof value === 'number' && value === value >>> 0) return value
+  throw new FrameError('a handshake without a clock')
 }
 
 function same(given: string, expected: string): boolean {

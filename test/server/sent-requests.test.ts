@@ -9,7 +9,7 @@ t.test('each is found once by its number, however many came after it', async t =
   const sent = new SentRequests()
   const made = Array.from({ length: 20_000 }, () => request())
   t.same(
-    made.filter((one, i) => sent.add(one) !== i + 1),
+    made.filter((one, i) => sent.add(one, 0) !== i + 1),
     [],
     'numbers grow by one',
   )
@@ -29,4 +29,19 @@ t.test('each is found once by its number, however many came after it', async t =
   )
   t.equal(sent.size, 0)
   t.equal(sent.take(7), null)
+})
+
+t.test('those whose time is over, wherever they are', async t => {
+  const sent = new SentRequests()
+  const made = Array.from({ length: 10_000 }, () => request())
+  for (const [i, one] of made.entries()) sent.add(one, i % 7)
+  const late = sent.takeLate(limit => limit === 3)
+  t.same(
+    late.map(({ sentId }) => sentId),
+    made.map((_, i) => i + 1).filter(id => (id - 1) % 7 === 3),
+    'the oldest first',
+  )
+  t.equal(sent.size, made.length - late.length)
+  t.equal(sent.take(4), null)
+  t.equal(sent.take(5), made[4])
 })

@@ -192,7 +192,7 @@ class World {
       flushLater: () => {},
       flushPendingSec: () => 0,
     }
-    node.handoff = new Handoff(node.store, effects, undefined, hints)
+    node.handoff = new Handoff(node.store, effects, undefined, hints, node.acted)
     this.#inform(node, this.#generations)
   }
 
@@ -219,6 +219,7 @@ class World {
       [...this.#settled].filter(([, numbers]) => numbers.has(node.number)).map(([epoch]) => epoch),
     )
     const members = this.#nodes.map(one => one.number).filter(number => number !== node.number)
+    node.acted = Math.max(node.acted ?? 0, generations.at(-1)!.epoch)
     node.handoff.setTopology({ self: node.number, rule: RULE, generations, settled, members })
   }
 

@@ -52,6 +52,8 @@ export class SimNode {
   /** Declared away, it knows the generation that says so before it answers again (fencing). */
   mustKnow = 0
   heldForEpoch: { epoch: number; run: () => void }[] = []
+  /** On its disk, written and synced before a picture is given to handoff: the newest generation that any life knew. */
+  acted: number | null = null
   readonly disk: MemoryDisk
   /** A loss of power takes what was not synced, unless every entry is. */
   readonly fsync: 'always' | 'never'

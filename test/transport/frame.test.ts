@@ -4,14 +4,14 @@ import { encodeFrame, FRAME_BYTES_MAX, type Frame, FrameDecoder, FrameError } fr
 import { mulberry32 } from '../../lib/transport/simulated.js'
 
 const FRAMES: Frame[] = [
-  { type: 16, hops: 0, id: 1, epoch: 7, payload: Buffer.from('get a\r\n') },
+  { type: 16, hops: 0, id: 1, epoch: 7, clock: 0xffff_fff0, payload: Buffer.from('get a\r\n') },
   { type: 17, hops: 8, id: 0xffff_ffff, epoch: 0xfffff, payload: Buffer.alloc(0) },
   { type: 255, hops: 255, id: 0, epoch: 0, payload: Buffer.alloc(300, 'x') },
   { type: 48, hops: 1, id: 2, epoch: 3, payload: Buffer.from([0]) },
 ]
 
-function text({ type, hops, id, epoch, payload }: Frame): string {
-  return `${type} ${hops} ${id} ${epoch} ${Buffer.from(payload).toString('hex')}`
+function text({ type, hops, id, epoch, clock = 0, payload }: Frame): string {
+  return `${type} ${hops} ${id} ${epoch} ${clock} ${Buffer.from(payload).toString('hex')}`
 }
 
 function decodeParts(parts: Uint8Array[]): string[] {
@@ -80,6 +80,14 @@ t.test('a length that cannot be', async t => {
     whole.feed(head)
     t.throws(() => whole.next(), new FrameError(`a frame says it is ${length} bytes long, allowed are 16 to 1048576`))
   }
+})
+
+t.test('a request without room for its clock', async t => {
+  const decoder = new FrameDecoder()
+  const bytes = encodeFrame({ type: 17, hops: 0, id: 1, epoch: 1, payload: Buffer.alloc(3) })
+  bytes[4] = 16
+  decoder.feed(bytes)
+  t.throws(() => decoder.next(), new FrameError('a frame of type 16 says it is 19 bytes long'))
 })
 
 t.test('a large frame takes memory only as its bytes arrive, and is not copied over and over', async t => {
