@@ -32,7 +32,7 @@ t.test('a key is the receiver\u2019s own', async t => {
 t.test('nothing else has a short form, nor what would not fit', async t => {
   t.equal(toControlForm.write({ type: 'need', ticket: 2 ** 32, key: key(8) }, target), 0)
   t.equal(toControlForm.write({ type: 'need', ticket: 1, key: key(ENTRY_BYTES_MAX) }, target), 0)
-  t.equal(toControlForm.write({ type: 'guard', ticket: 1, key: key(8), bytes: key(8) }, target), 0)
+  t.equal(toControlForm.write({ type: 'guard', ticket: 1, key: key(8), until: 5, bytes: key(8) }, target), 0)
   t.equal(toDataForm.write({ type: 'refused', ticket: 1, reason: '' }, target), 0)
   t.equal(toDataForm.write({ type: 'granted', ticket: 2 ** 32 }, target), 0)
 })
