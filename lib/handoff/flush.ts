@@ -34,6 +34,8 @@ interface Running {
   step: Step
   version: bigint
   waiting: Set<number>
+  /** False: this node does not know yet whom to ask. */
+  knowsMembers: boolean
 }
 
 /** flush_all commands that may run at once; more are refused. */
@@ -55,13 +57,10 @@ export class TierFlush {
       this.#effects.done(ticket, 'too many flush_all commands at once')
       return
     }
-    if (this.#effects.members() === null) {
-      this.#effects.done(ticket, 'this node has no ring yet')
-      return
-    }
     const until = this.#now + TIME_LIMIT_MS
     const waiting = new Set<number>()
-    this.#askClocks({ ticket, delaySec, until, id: 0, epoch: 0, step: 'clock', version: 0n, waiting })
+    const fresh = { id: 0, epoch: 0, step: 'clock' as const, version: 0n, waiting, knowsMembers: false }
+    this.#askClocks({ ticket, delaySec, until, ...fresh })
   }
 
   /** Nobody waits for it any more: it goes no step further. */
@@ -96,10 +95,16 @@ export class TierFlush {
   tick(now: number): void {
     this.#now = now
     for (const running of [...this.#running.values()]) {
-      if (now < running.until) continue
+      if (now < running.until) {
+        if (!running.knowsMembers && this.#effects.members() !== null) this.#askClocks(running)
+        continue
+      }
       this.#running.delete(running.id)
       const members = [...running.waiting].join(', ')
-      this.#effects.done(running.ticket, `flush_all was not confirmed by node ${members}`)
+      const failure = running.knowsMembers
+        ? `flush_all was not confirmed by node ${members}`
+        : 'this node has no ring yet'
+      this.#effects.done(running.ticket, failure)
     }
   }
 
@@ -114,7 +119,9 @@ export class TierFlush {
     this.#running.delete(running.id)
     running.id = ++this.#ids
     running.step = step
-    running.waiting = new Set(this.#effects.members() ?? [])
+    const members = this.#effects.members()
+    running.knowsMembers = members !== null
+    running.waiting = new Set(members ?? [])
     this.#running.set(running.id, running)
     for (const member of running.waiting) this.#say(running, member)
   }
@@ -125,7 +132,7 @@ export class TierFlush {
   }
 
   #advance(running: Running): void {
-    if (running.waiting.size > 0) return
+    if (running.waiting.size > 0 || !running.knowsMembers) return
     if (running.epoch !== this.#effects.epoch()) {
       this.#askClocks(running)
       return

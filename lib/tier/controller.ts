@@ -80,11 +80,17 @@ export function serversInTheEnd(topology: Topology): Servers {
   )
 }
 
-/** The change that must be over before this one may start. A node that is given up may be what the others wait for. */
+/**
+ * The change that must be over before this one may start: also what was asked of the same node before, so that its last wish stands in
+ * the end. A node that is given up may be what the others wait for.
+ */
 function inTheWay(topology: Topology, change: Change): Change | undefined {
   if (change.givenUp) return undefined
   const isReturning = ({ kind, node }: Change) => kind === 'back' && !nodeOf(topology, node)?.away
-  return runningChange(topology) ?? runningChanges(topology).find(isReturning)
+  const before = topology.changes.find(({ state, node }) => state === 'queued' && node === change.node)
+  return (
+    runningChange(topology) ?? runningChanges(topology).find(isReturning) ?? (before === change ? undefined : before)
+  )
 }
 
 /** Somebody must be there to act. */
@@ -110,9 +116,12 @@ function startNext(topology: Topology, live: Live): Topology | null {
   return null
 }
 
-/** Before the first ring no node can hold anything, so all nodes that are there may enter it together. */
+/**
+ * Before the first ring no node can hold anything, so all nodes that are there may enter it together, and what was asked of them
+ * meanwhile is done with that, in the order in which it was asked.
+ */
 function firstRing(topology: Topology, queued: Change[], live: Live): Topology | null {
-  const entering = queued.filter(change => change.kind !== 'drain' && live.has(change.node))
+  const entering = queued.filter(change => live.has(change.node))
   const servers = entering.reduce<Servers>((all, change) => applied(all, topology, change), [])
   if (servers.length === 0) return null
   const ids = new Set(entering.map(change => change.id))

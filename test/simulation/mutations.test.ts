@@ -138,7 +138,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'what a lossy log makes a miss is taken from whoever may know something older, all the same',
-    seed: 974,
+    seed: 1090,
     absence: 'pauses',
     edits: [
       handoff('taker', 'const acquired = this.#fromSource(own, arc, tenure, {', "const acquired = 'owned'; void ({"),
@@ -146,7 +146,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'no generation is forgotten while a log that it explains is still needed',
-    seed: 521,
+    seed: 1774,
     absence: 'pauses',
     edits: [handoff('generations', 'if (!this.hasAbsence)\n            return true;', 'return true;')],
   },
@@ -164,7 +164,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'what the log refuses is not executed, and what was executed is undone',
-    seed: 2248,
+    seed: 1004,
     absence: 'crashes',
     edits: [
       handoff('unsafe-writes', 'if (failure !== null)', 'if (false)'),

@@ -62,6 +62,50 @@ t.test('the first ring: everybody that is there enters together, without a migra
   t.ok(isSettled(tier))
 })
 
+t.test('the first ring does what was asked before it in the order in which it was asked', async t => {
+  const wish = (topology: Topology, outcome: ReturnType<typeof withDrain>) => {
+    if (!outcome.ok) throw new Error(outcome.sentence)
+    return outcome.topology ?? topology
+  }
+  let tier = registered(emptyTopology('test'), 'b', 0)
+  tier = wish(tier, withReweight(tier, 'b', 1))
+  tier = registered(tier, 'c')
+  tier = wish(tier, withDrain(tier, 'b'))
+  tier = wish(tier, withReweight(tier, 'b', 1))
+  tier = wish(tier, withDrain(tier, 'c'))
+  const end = settledBy(tier, alive('b', 'c'))
+  t.ok(isSettled(end))
+  t.same(
+    end.changes.map(change => change.state),
+    end.changes.map(() => 'done'),
+  )
+  t.same(
+    end.generations.at(-1)?.servers.map(server => server.number),
+    [nodeOf(end, 'b')?.number],
+  )
+})
+
+t.test('what a node was asked last is not done before what it was asked first', async t => {
+  let tier = settledBy(registered(registered(emptyTopology('test'), 'e', 2), 'a'), alive('a', 'e'))
+  for (const [id, weight] of [
+    ['e', 0],
+    ['e', 2],
+    ['a', 0],
+  ] as const) {
+    const outcome = withReweight(tier, id, weight)
+    if (!outcome.ok) throw new Error(outcome.sentence)
+    tier = outcome.topology ?? tier
+  }
+  const withoutA = alive('e')
+  t.equal(nextTopology(tier, withoutA), null, 'all wait for a')
+  t.match(whyWaiting(tier, tier.changes.at(-2)!, withoutA), /^waits for change \d+ \(drain e\)$/)
+  const end = settledBy(tier, alive('a', 'e'))
+  t.same(
+    end.generations.at(-1)?.servers.map(({ number, weight }) => ({ number, weight })),
+    [{ number: nodeOf(end, 'e')?.number, weight: 2 }],
+  )
+})
+
 t.test('a join: running until every taker has settled', async t => {
   const asked = registered(threeNodes(), 'd')
   t.equal(nodeOf(asked, 'd')?.state, 'joining')
