@@ -80,17 +80,17 @@ export function serversInTheEnd(topology: Topology): Servers {
   )
 }
 
-/**
- * The change that must be over before this one may start: also what was asked of the same node before, so that its last wish stands in
- * the end. A node that is given up may be what the others wait for.
- */
+/** The change that must be over before this one may start. A node that is given up may be what the others wait for. */
 function inTheWay(topology: Topology, change: Change): Change | undefined {
   if (change.givenUp) return undefined
   const isReturning = ({ kind, node }: Change) => kind === 'back' && !nodeOf(topology, node)?.away
-  const before = topology.changes.find(({ state, node }) => state === 'queued' && node === change.node)
-  return (
-    runningChange(topology) ?? runningChanges(topology).find(isReturning) ?? (before === change ? undefined : before)
-  )
+  return runningChange(topology) ?? runningChanges(topology).find(isReturning)
+}
+
+/** What a node is asked last counts: what it was asked before, and has not begun, is done with that. */
+function isOvertaken(topology: Topology, { id, node, givenUp }: Change): boolean {
+  const last = topology.changes.findLast(change => change.state === 'queued' && change.node === node)
+  return !givenUp && last?.id !== id
 }
 
 /** Somebody must be there to act. */
@@ -104,6 +104,7 @@ function startNext(topology: Topology, live: Live): Topology | null {
   const queued = topology.changes.filter(change => change.state === 'queued')
   if (topology.epoch === 0) return firstRing(topology, queued, live)
   for (const change of queued) {
+    if (isOvertaken(topology, change)) return finished(topology, [change])
     if (inTheWay(topology, change)) continue
     const before = currentGeneration(topology)?.servers ?? []
     const after = serversAfter(topology, change)
