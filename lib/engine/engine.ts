@@ -224,18 +224,26 @@ export function resetArena(arena: Arena): void {
   initialiseAutomove(arena.memory)
 }
 
+/** A lock that is taken and somebody sleeps (lib/engine/assembly/locks.ts): a sleeper looks again after this long, whatever happened to its wake-up. */
+const LOCK_AWAITED = 2
+const LOCK_SLEEP_MS = 1
+
 /** Instances hold nothing but addresses and the time, so lives of one arena may share them. */
 const instances = new WeakMap<WebAssembly.Memory, Wasm[]>()
 
 function instanceOf(arena: Arena, thread: number): Wasm {
   const known = instances.get(arena.memory) ?? []
   instances.set(arena.memory, known)
+  const words = new Int32Array(arena.memory.buffer)
   known[thread] ??= new WebAssembly.Instance(arena.module, {
     env: {
       memory: arena.memory,
       abort: () => {
         throw new Error('the engine met a state that cannot be')
       },
+    },
+    host: {
+      sleep: (address: number) => Atomics.wait(words, address >>> 2, LOCK_AWAITED, LOCK_SLEEP_MS),
     },
   }).exports as unknown as Wasm
   return known[thread]

@@ -81,6 +81,18 @@ function growing(arena: Arena, thread: number, stop: Int32Array): number {
   return stored
 }
 
+/** Deletes one key each, with code that ran never before; `stop[1 + thread]` shows that it is about to. */
+function deleting(arena: Arena, thread: number, stop: Int32Array): string {
+  const engine = new Engine(arena, thread)
+  engine.setTime(START)
+  const driver = new Driver(engine)
+  driver.send('get nothing\r\n')
+  Atomics.store(stop, 1 + thread, 1)
+  return driver.send(`delete k${thread}\r\n`)
+}
+
 const { job, arena, thread, stop } = workerData
-const jobs: Record<string, (arena: Arena, thread: number, stop: Int32Array) => unknown> = { mixed, moving, growing }
+const jobs: Record<string, (arena: Arena, thread: number, stop: Int32Array) => unknown> = {
+  ...{ mixed, moving, growing, deleting },
+}
 parentPort!.postMessage(jobs[job]!(arena, thread, new Int32Array(stop)))
