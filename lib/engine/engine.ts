@@ -192,8 +192,15 @@ interface Wasm extends HousekeepingWasm, PagesWasm, SplitGetWasm {
 let compiled: WebAssembly.Module | null = null
 
 function compile(): WebAssembly.Module {
-  compiled ??= new WebAssembly.Module(readFileSync(new URL('./engine.wasm', import.meta.url)))
-  return compiled
+  try {
+    compiled ??= new WebAssembly.Module(readFileSync(new URL('./engine.wasm', import.meta.url)))
+    return compiled
+  } catch (error) {
+    if (!(error instanceof WebAssembly.CompileError)) throw error
+    throw new Error(
+      `this processor cannot run the engine, which needs vectors in WebAssembly (on x64: SSE4.1): ${error.message}`,
+    )
+  }
 }
 
 /** Throws an Error with one plain sentence when the options do not fit. */

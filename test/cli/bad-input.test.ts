@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { run, start } from './process.js'
+import { run, runBy, start } from './process.js'
 
 const HOST = '127.0.0.1'
 
@@ -73,6 +73,12 @@ t.test('words of a tier', async t => {
     '--listen 0.0.0.0: without --peer-secret-file only loopback addresses (127.0.0.1) may be used',
   )
   await refused(t, ['coordinator', '--listen', `${HOST}:0`], "required option '--data-dir <dir>' not specified")
+})
+
+t.test('a processor without vectors', { skip: process.arch !== 'x64' && 'another processor' }, async t => {
+  const { code, stderr } = await runBy(['--no-enable-sse4-1'], 'server', '-p', '0')
+  t.equal(code, 1)
+  t.match(stderr, /^continuum: this processor cannot run the engine, .*SSE4\.1\): .*SIMD unsupported.*\n$/)
 })
 
 t.test('port taken', async t => {

@@ -26,6 +26,11 @@ export function run(...args: string[]): Promise<Ended> {
   return runWith({}, ...args)
 }
 
+/** By a Node.js with options of its own. */
+export function runBy(nodeOptions: string[], ...args: string[]): Promise<Ended> {
+  return ended(spawn(process.execPath, [...nodeOptions, SCRIPT, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }))
+}
+
 export function runWith(env: Record<string, string>, ...args: string[]): Promise<Ended> {
   const options = { env: { ...process.env, ...env } }
   return ended(spawn(process.execPath, [SCRIPT, ...args], { stdio: ['ignore', 'pipe', 'pipe'], ...options }))
