@@ -6,11 +6,10 @@
 import type { HintLog, HintStats } from './hint-log.js'
 import { type HintDone, together } from './hint-writer.js'
 import type { Hints } from './hints.js'
+import { keyOfName, nameOfKey } from './key-name.js'
 
 /** Entries read at once when the log of an earlier life is gone through. */
 const PART = 1000
-
-const text = (key: Uint8Array): string => Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
 
 export class LoggedHints implements Hints {
   #log: HintLog | null = null
@@ -28,7 +27,7 @@ export class LoggedHints implements Hints {
         return
       }
       log.replay(home, from, PART, part => {
-        for (const { key } of part.hints) this.#keys.add(text(key))
+        for (const { key } of part.hints) this.#keys.add(nameOfKey(key))
         if (part.end) next(index + 1, 0)
         else next(index, part.next)
       })
@@ -58,8 +57,8 @@ export class LoggedHints implements Hints {
     }
     this.#log.append(home, { generation, record }, done)
     // A log that overflowed leaves the key out: then it has no place here, either, and both stay bounded.
-    if (this.#log.find(key)?.state === 'held' || !this.isLossy(home)) this.#keys.add(text(key))
-    else this.#keys.delete(text(key))
+    if (this.#log.find(key)?.state === 'held' || !this.isLossy(home)) this.#keys.add(nameOfKey(key))
+    else this.#keys.delete(nameOfKey(key))
   }
 
   refusal(home: number, key: Uint8Array): string | null {
@@ -96,7 +95,7 @@ export class LoggedHints implements Hints {
 
   *keys(): Generator<Uint8Array> {
     for (const name of this.#keys) {
-      const key = Buffer.from(name, 'latin1')
+      const key = keyOfName(name)
       if (this.find(key) >= 0) yield key
       else this.#keys.delete(name)
     }
@@ -125,7 +124,7 @@ export class LoggedHints implements Hints {
   drop(keys: readonly Uint8Array[], done: () => void): void {
     const all = together(keys.length, () => done())
     for (const key of keys) {
-      this.#keys.delete(text(key))
+      this.#keys.delete(nameOfKey(key))
       const found = this.#log?.find(key)
       if (found?.state === 'held') this.#log!.appendHanded(key, found.generation, 0, all)
       else all(null)

@@ -6,6 +6,7 @@
  * A take that was sent to a node in the place of an absent one is *in doubt* until its answer is here: the key may have been
  * handed over. Bound: `isFull`. Decides nothing.
  */
+import { nameOfKey } from './key-name.js'
 
 /** Someone who waits until a key is owned. Exactly one of the three is called, once. */
 export interface Waiter {
@@ -98,5 +99,4 @@ export class PendingTakes {
   }
 }
 
-const nameOf = (key: Uint8Array, generation: number): string =>
-  `${generation}:${Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')}`
+const nameOf = (key: Uint8Array, generation: number): string => `${generation}:${nameOfKey(key)}`

@@ -7,6 +7,7 @@
  * Bounds: one entry a key, for as long as the log's queue is.
  */
 import type { EngineApi } from '../engine/contract.js'
+import { nameOfKey } from './key-name.js'
 
 interface Unsafe {
   /** What memory held before the oldest of them, and since when; null: nothing that counts. */
@@ -30,7 +31,7 @@ export class UnsafeWrites {
    * the record that was written and what the log says, or with two nulls if nothing had to be logged.
    */
   begin(key: Uint8Array, start: number): (written: Uint8Array | null, failure: string | null) => void {
-    const name = Buffer.from(key.buffer, key.byteOffset, key.length).toString('latin1')
+    const name = nameOfKey(key)
     const own = Uint8Array.from(key)
     let unsafe = this.#unsafe.get(name)
     if (!unsafe) {
