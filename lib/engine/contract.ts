@@ -466,6 +466,6 @@ export interface EngineApi {
   /** What is done beside requests: lists, hash table, crawls, dumps. */
   readonly housekeeping: HousekeepingApi
 
-  /** Adds to a host-kept counter of this thread (names fixed in engine.ts: curr_connections, total_connections, bytes_read, ...). */
+  /** Adds to a host-kept counter of this thread (names fixed in figures.ts: curr_connections, total_connections, bytes_read, ...). */
   count(name: string, by: number): void
 }

@@ -1,5 +1,5 @@
 /**
- * The engine's host side: makes the arena, and wraps one wasm instance a thread as EngineApi (contract.ts has the
+ * The engine's host side: wraps one wasm instance a thread (arena.ts) as EngineApi (contract.ts has the
  * meaning of every call). Numbers and byte ranges in and out; knows no socket, no clock, no other node.
  *
  * How a connection is served (test/engine/driver.ts does it in forty lines):
@@ -21,12 +21,11 @@
  * - `one` on the line alone of such a too large value is right: the answer is the refusal, the old value is deleted.
  *   Then, and for every request run on its own, the resume of that run is dropped.
  */
-import { readFileSync } from 'node:fs'
+import { instanceOf, type Wasm } from './arena.js'
 import type {
   Arena,
   ClassStats,
   EngineApi,
-  EngineOptions,
   Installed,
   ItemRecord,
   PrefixFigures,
@@ -36,108 +35,22 @@ import type {
   Turn,
 } from './contract.js'
 import { Stop } from './contract.js'
-import { Housekeeping, type HousekeepingWasm } from './housekeeping.js'
-import {
-  CLASS_STRIDE,
-  type CONTROL_WORDS,
-  computeLayout,
-  controlWord,
-  fullOptions,
-  initialise,
-  type Layout,
-  RX_BYTES,
-  threadArea,
-} from './layout.js'
-import { initialiseAutomove, Pages, type PagesWasm } from './pages.js'
+import { Figures } from './figures.js'
+import { Housekeeping } from './housekeeping.js'
+import { type CONTROL_WORDS, computeLayout, controlWord, type Layout, RX_BYTES, threadArea } from './layout.js'
+import { Pages } from './pages.js'
+import { readPrefixes } from './prefixes.js'
 import { checkRecord, recordHead, recordKeyEnd, recordLength, recordValueEnd, tombstoneOfRecord } from './record.js'
-import { SplitGet, type SplitGetWasm } from './split-get.js'
+import { SplitGet } from './split-get.js'
 
-/** In the order of lib/engine/assembly/stats.ts. Append only. */
-const ENGINE_COUNTERS = [
-  ...[
-    'cmd_get',
-    'cmd_set',
-    'cmd_flush',
-    'cmd_touch',
-    'cmd_meta',
-    'get_hits',
-    'get_misses',
-    'get_expired',
-    'get_flushed',
-  ],
-  ...['delete_misses', 'delete_hits', 'incr_misses', 'incr_hits', 'decr_misses', 'decr_hits', 'cas_misses', 'cas_hits'],
-  ...['cas_badval', 'touch_hits', 'touch_misses', 'store_too_large', 'store_no_memory', 'bytes', 'curr_items'],
-  ...[
-    'total_items',
-    'evictions',
-    'reclaimed',
-    'expired_unfetched',
-    'evicted_unfetched',
-    'evicted_active',
-    'tombstones',
-    'lru_bumps_dropped',
-  ],
-]
-
-/** What the host counts through `count`. Append only. */
-const HOST_COUNTERS = [
-  ...['curr_connections', 'total_connections', 'bytes_read', 'bytes_written', 'rejected_connections'],
-  ...['forwarded_requests', 'forwarded_errors', 'takes', 'parked_requests', 'parked_refused', 'conn_yields'],
-  ...['hops_refused', 'requests_dropped', 'idle_kicks', 'auth_cmds', 'auth_errors'],
-  ...['lru_maintainer_juggles', 'lru_crawler_starts', 'log_worker_dropped', 'log_worker_written'],
-  ...['log_watcher_skipped', 'log_watcher_sent', 'log_watchers', 'guarded_requests'],
-]
-
-/** A name's place in the area: looked up for every read and write of a connection. */
-const HOST_COUNTER_AT: ReadonlyMap<string, number> = new Map(HOST_COUNTERS.map((name, index) => [name, index]))
-
-/** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
-const CLASS_COUNTERS = [
-  ...[
-    'hits_to_hot',
-    'hits_to_warm',
-    'hits_to_cold',
-    'hits_to_temp',
-    'cmd_set',
-    'delete_hits',
-    'incr_hits',
-    'decr_hits',
-  ],
-  ...['cas_hits', 'cas_badval', 'touch_hits'],
-] as const
-const CLASS_COUNTERS_AT = 4096
-const CLASS_COUNTERS_STRIDE = 16
-
-/** Of a slab class, behind its lists. In the order of lib/engine/assembly/lru.ts. */
-const CLASS_FIGURES = [
-  ...['mem_requested', 'evicted', 'evicted_nonzero', 'evicted_time', 'outofmemory', 'reclaimed', 'expired_unfetched'],
-  ...['evicted_unfetched', 'evicted_active', 'moves_to_cold', 'moves_to_warm', 'moves_within_lru', 'direct_reclaims'],
-  ...['crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked'],
-] as const
-const CLASS_FIGURES_AT = 96
-const LISTS_AT = 32
-const LISTS = ['hot', 'warm', 'cold', 'temp'] as const
-/** Not reset by `stats reset`: what is there, not what has happened. */
-const GAUGES = new Set(['bytes', 'curr_items', 'tombstones', 'curr_connections', 'mem_requested', 'log_watchers'])
-
-/** Where they lie in a thread's area (lib/engine/assembly/layout.ts): 64-bit integers, then the host's as doubles. */
-const COUNTERS = 256
-const HOST_COUNTERS_AT = COUNTERS + 64 * 8
-const HOST_COUNTERS_MAX = 64
 const TURN = 64
 const KEY = 2048
 const KEY_MAX = 250
 /** Of a line of the host's own for watchers. */
 const TEXT_MAX = 1024
-/** lib/engine/assembly/prefixes.ts */
-const PREFIX_BUCKETS = 1024
-const PREFIX_ENTRY = 40
 /** Keys that are looked at in one call; what is told of them goes to tx. */
 const KEYS_AT_ONCE = 4096
 const RESUME_KIND = 2 ** 32
-/** In an item (lib/engine/assembly/item.ts). */
-const ITEM_TIME = 16
-
 /** The words of the turn block (lib/engine/assembly/turn.ts). */
 const Word = {
   ...{ consumed: 1, txLength: 2, resumeKind: 3, resumeValue: 4, requestOffset: 5, requestLength: 6, lineLength: 7 },
@@ -147,114 +60,6 @@ const Word = {
 } as const
 
 const INSTALLED: readonly Installed[] = ['installed', 'kept', 'expired', 'no memory']
-
-/** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
-interface Wasm extends HousekeepingWasm, PagesWasm, SplitGetWasm {
-  attach(thread: number): void
-  time(): number
-  run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
-  finish(handle: number, txStart: number, lineLength: number): number
-  setExecutesGuarded(now: number): void
-  abandon(handle: number): void
-  nextPiece(handle: number, chunk: number): number
-  release(handle: number): void
-  setNow(seconds: number): void
-  noteText(stream: number, text: number, length: number): void
-  lockPrefixes(): number
-  unlockPrefixes(): void
-  clearPrefixes(): void
-  findFreeSlot(): number
-  switchTo(slot: number): void
-  currentEpoch(): number
-  pointOf(keyLength: number): number
-  routeOf(keyLength: number): void
-  ownerOfRequest(from: number, to: number): number
-  ownersOfKeys(from: number, to: number, table: number, entries: number): number
-  heldMark(keyLength: number): bigint
-  handOver(keyLength: number, before: number): number
-  peek(keyLength: number): number
-  renew(keyLength: number, oldest: number, mark: number): number
-  prepare(): number
-  pieceAt(handle: number, offset: number): number
-  install(mark: number, isPrepared: number, prepared: number): number
-  installAbsent(keyLength: number, mark: number): number
-  collect(owner: number, before: number, hot: number, cursor: number, buckets: number, bytesMax: number): number
-  listKeys(before: number, cursor: number, buckets: number): number
-  sweepTombstones(cursor: number, buckets: number, foreign: boolean): number
-  flushed(): bigint
-  version(): bigint
-  observe(version: bigint): void
-  flush(version: bigint): void
-  flushAt(seconds: number): void
-  flushPendingAt(): number
-}
-
-let compiled: WebAssembly.Module | null = null
-
-function compile(): WebAssembly.Module {
-  try {
-    compiled ??= new WebAssembly.Module(readFileSync(new URL('./engine.wasm', import.meta.url)))
-    return compiled
-  } catch (error) {
-    if (!(error instanceof WebAssembly.CompileError)) throw error
-    throw new Error(
-      `this processor cannot run the engine, which needs vectors in WebAssembly (on x64: SSE4.1): ${error.message}`,
-    )
-  }
-}
-
-/** Throws an Error with one plain sentence when the options do not fit. */
-export function createArena(options: EngineOptions): Arena {
-  const full = fullOptions(options)
-  let memory: WebAssembly.Memory
-  try {
-    memory = memoryFor(full)
-  } catch (error) {
-    // The system does not promise so much more than -m: then there is no room to grow.
-    if (!(error instanceof RangeError) || full.memoryReserveMb <= full.memoryLimitMb) throw error
-    full.memoryReserveMb = full.memoryLimitMb
-    memory = memoryFor(full)
-  }
-  initialise(memory, full, false)
-  initialiseAutomove(memory)
-  return { memory, module: compile(), options: full }
-}
-
-function memoryFor(options: Required<EngineOptions>): WebAssembly.Memory {
-  const { wasmPages } = computeLayout(options)
-  return new WebAssembly.Memory({ initial: wasmPages, maximum: wasmPages, shared: true })
-}
-
-/** The same memory for a new life: everything stored and counted is gone. Nobody may be using the arena. */
-export function resetArena(arena: Arena): void {
-  initialise(arena.memory, arena.options, true)
-  initialiseAutomove(arena.memory)
-}
-
-/** A lock that is taken and somebody sleeps (lib/engine/assembly/locks.ts): a sleeper looks again after this long, whatever happened to its wake-up. */
-const LOCK_AWAITED = 2
-const LOCK_SLEEP_MS = 1
-
-/** Instances hold nothing but addresses and the time, so lives of one arena may share them. */
-const instances = new WeakMap<WebAssembly.Memory, Wasm[]>()
-
-function instanceOf(arena: Arena, thread: number): Wasm {
-  const known = instances.get(arena.memory) ?? []
-  instances.set(arena.memory, known)
-  const words = new Int32Array(arena.memory.buffer)
-  known[thread] ??= new WebAssembly.Instance(arena.module, {
-    env: {
-      memory: arena.memory,
-      abort: () => {
-        throw new Error('the engine met a state that cannot be')
-      },
-    },
-    host: {
-      sleep: (address: number) => Atomics.wait(words, address >>> 2, LOCK_AWAITED, LOCK_SLEEP_MS),
-    },
-  }).exports as unknown as Wasm
-  return known[thread]
-}
 
 export class Engine implements EngineApi {
   readonly arena: Arena
@@ -269,7 +74,7 @@ export class Engine implements EngineApi {
   readonly #wasm: Wasm
   readonly #layout: Layout
   readonly #words: Uint32Array
-  readonly #hostCounters: Float64Array
+  readonly #figures: Figures
   readonly #keyAt: number
   #keyTable: Uint32Array | null = null
   readonly #streams: Uint32Array
@@ -287,7 +92,7 @@ export class Engine implements EngineApi {
     this.#keyAt = area.base + KEY
     this.#streams = this.#control('streams')
     this.#words = new Uint32Array(memory.buffer, area.base + TURN, 32)
-    this.#hostCounters = new Float64Array(memory.buffer, area.base + HOST_COUNTERS_AT, HOST_COUNTERS_MAX)
+    this.#figures = new Figures(arena, this.#layout, thread)
     this.turn = {
       ...{ stop: Stop.done, consumed: 0, txLength: 0, resume: 0, requestOffset: 0, requestLength: 0, lineLength: 0 },
       ...{
@@ -307,8 +112,8 @@ export class Engine implements EngineApi {
     this.housekeeping = new Housekeeping({
       ...{ arena, layout: this.#layout, wasm: this.#wasm, scratch: area.scratch },
       written: () => this.#words[Word.written]!,
-      stored: () => this.#sum('total_items'),
-      items: () => this.#sum('curr_items') + this.#sum('tombstones'),
+      stored: () => this.#figures.sum('total_items'),
+      items: () => this.#figures.sum('curr_items') + this.#figures.sum('tombstones'),
     })
     this.pages = new Pages(memory, this.#wasm)
     const keyCount = () => this.#words[Word.written]!
@@ -657,19 +462,7 @@ export class Engine implements EngineApi {
   }
 
   prefixes(): PrefixFigures[] {
-    const start = this.#layout.prefixes + PREFIX_BUCKETS * 4
-    const end = this.#wasm.lockPrefixes() >>> 0
-    const view = new DataView(this.arena.memory.buffer)
-    const found: PrefixFigures[] = []
-    for (let at = start; at < end; ) {
-      const length = view.getUint32(at + 4, true)
-      const text = this.bytes.slice(at + PREFIX_ENTRY, at + PREFIX_ENTRY + length)
-      const [get, hit, set, del] = [8, 16, 24, 32].map(figure => view.getBigUint64(at + figure, true))
-      found.push({ prefix: Buffer.from(text.buffer).toString('latin1'), get: get!, hit: hit!, set: set!, del: del! })
-      at += (PREFIX_ENTRY + length + 15) & ~7
-    }
-    this.#wasm.unlockPrefixes()
-    return found
+    return readPrefixes(this.arena.memory, this.#layout.prefixes, this.#wasm)
   }
 
   clearPrefixes(): void {
@@ -686,42 +479,9 @@ export class Engine implements EngineApi {
 
   // --- figures
 
-  /** One counter of the engine's, of all threads. */
-  #sum(name: string): bigint {
-    const index = ENGINE_COUNTERS.indexOf(name)
-    let sum = 0n
-    for (let thread = 0; thread <= this.arena.options.threads; thread++) {
-      const at = threadArea(this.#layout, thread).base + COUNTERS + index * 8
-      sum += new BigInt64Array(this.arena.memory.buffer, at, 1)[0]!
-    }
-    return sum
-  }
-
   stats(): Map<string, bigint> {
-    const { buffer } = this.arena.memory
-    const threads = this.arena.options.threads + 1
-    const engine = new BigInt64Array(ENGINE_COUNTERS.length)
-    const host = new Float64Array(HOST_COUNTERS.length)
-    for (let thread = 0; thread < threads; thread++) {
-      const { base } = threadArea(this.#layout, thread)
-      const counters = new BigInt64Array(buffer, base + COUNTERS, engine.length)
-      const hosts = new Float64Array(buffer, base + HOST_COUNTERS_AT, host.length)
-      for (let i = 0; i < engine.length; i++) engine[i]! += counters[i]!
-      for (let i = 0; i < host.length; i++) host[i]! += hosts[i]!
-    }
-    const summed = new Map(ENGINE_COUNTERS.map((name, index): [string, bigint] => [name, engine[index]!]))
-    const figures = new Map<string, bigint>(CLASS_FIGURES.slice(9).map(name => [name, 0n]))
-    for (const { counters, figures: ofClass } of this.classes()) {
-      for (const [name, value] of counters) {
-        const total = name.startsWith('hits_to_') ? 'get_hits' : name
-        summed.set(total, summed.get(total)! + value)
-      }
-      for (const [name, value] of figures) figures.set(name, value + ofClass.get(name)!)
-    }
     return new Map<string, bigint>([
-      ...summed,
-      ...figures,
-      ...HOST_COUNTERS.map((name, index): [string, bigint] => [name, BigInt(host[index]!)]),
+      ...this.#figures.all(),
       ...this.pages.figures(),
       ['hash_power_level', BigInt(this.housekeeping.hashPower())],
       ['hash_bytes', BigInt(this.buckets() * 4)],
@@ -731,69 +491,16 @@ export class Engine implements EngineApi {
   }
 
   classes(): ClassStats[] {
-    const { memory, options } = this.arena
-    const { classes, chunkSizes } = this.#layout
-    return chunkSizes.map((chunkSize, index) => {
-      const base = classes + index * CLASS_STRIDE
-      const words = new Uint32Array(memory.buffer, base, CLASS_STRIDE / 4)
-      const [, , chunksPerPage, , freeCount, carve, carveEnd, pages] = words
-      const lists = LISTS.map((name, list) => {
-        const [, tail, count] = words.subarray((LISTS_AT >> 2) + list * 4)
-        return { name, count: count!, tailTime: tail ? new Uint32Array(memory.buffer, tail + ITEM_TIME, 1)[0]! : null }
-      })
-      const figures = new BigInt64Array(memory.buffer, base + CLASS_FIGURES_AT, CLASS_FIGURES.length)
-      const sums = new BigInt64Array(CLASS_COUNTERS.length)
-      for (let thread = 0; thread <= options.threads; thread++) {
-        const at = threadArea(this.#layout, thread).base + CLASS_COUNTERS_AT + index * CLASS_COUNTERS_STRIDE * 8
-        const counters = new BigInt64Array(memory.buffer, at, sums.length)
-        for (let i = 0; i < sums.length; i++) sums[i]! += counters[i]!
-      }
-      const notCarved = Math.floor((carveEnd! - carve!) / chunkSize)
-      return {
-        ...{
-          id: index + 1,
-          chunkSize,
-          chunksPerPage: chunksPerPage!,
-          pages: pages!,
-          freeChunks: freeCount! + notCarved,
-          lists,
-        },
-        counters: new Map(CLASS_COUNTERS.map((name, i): [string, bigint] => [name, sums[i]!])),
-        figures: new Map(CLASS_FIGURES.map((name, i): [string, bigint] => [name, figures[i]!])),
-      }
-    })
+    return this.#figures.classes()
   }
 
   resetStats(): void {
     this.clearPrefixes()
-    const { buffer } = this.arena.memory
     this.pages.resetFigures()
-    for (let thread = 0; thread <= this.arena.options.threads; thread++) {
-      const { base } = threadArea(this.#layout, thread)
-      const counters = new BigInt64Array(buffer, base + COUNTERS, ENGINE_COUNTERS.length)
-      ENGINE_COUNTERS.forEach((name, i) => {
-        if (!GAUGES.has(name)) counters[i] = 0n
-      })
-      const hosts = new Float64Array(buffer, base + HOST_COUNTERS_AT, HOST_COUNTERS.length)
-      HOST_COUNTERS.forEach((name, i) => {
-        if (!GAUGES.has(name)) hosts[i] = 0
-      })
-      new BigInt64Array(buffer, base + CLASS_COUNTERS_AT, this.#layout.chunkSizes.length * CLASS_COUNTERS_STRIDE).fill(
-        0n,
-      )
-    }
-    for (let index = 0; index < this.#layout.chunkSizes.length; index++) {
-      const at = this.#layout.classes + index * CLASS_STRIDE + CLASS_FIGURES_AT
-      const figures = new BigInt64Array(buffer, at, CLASS_FIGURES.length)
-      CLASS_FIGURES.forEach((name, i) => {
-        if (!GAUGES.has(name)) figures[i] = 0n
-      })
-    }
+    this.#figures.reset()
   }
 
   count(name: string, by: number): void {
-    const index = HOST_COUNTER_AT.get(name)
-    if (index === undefined) throw new Error(`no counter is called "${name}"`)
-    this.#hostCounters[index]! += by
+    this.#figures.count(name, by)
   }
 }

@@ -6,8 +6,9 @@
  */
 import { randomInt } from 'node:crypto'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { createArena, resetArena } from '../engine/arena.js'
 import type { Arena, EngineOptions } from '../engine/contract.js'
-import { createArena, Engine, resetArena } from '../engine/engine.js'
+import { Engine } from '../engine/engine.js'
 import { LogReader, PREFIXES, STREAMS } from '../engine/log-reader.js'
 import { chooseLoop } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'

@@ -3,9 +3,10 @@
  * resumes, sends tx. Whatever the host must decide (slow, forward, take, multi) is handed to `onStop`, or thrown.
  */
 import { Worker } from 'node:worker_threads'
+import { createArena } from '../../lib/engine/arena.js'
 import type { Arena, Turn } from '../../lib/engine/contract.js'
 import { Stop } from '../../lib/engine/contract.js'
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { copyPieces, requestOf } from '../../lib/engine/pieces.js'
 
 const EMPTY: Buffer = Buffer.alloc(0)

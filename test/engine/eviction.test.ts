@@ -1,6 +1,7 @@
 /** What leaves when -m is reached: in the order stored what nobody reads, last what is read regularly (PROTOCOL D15). */
 import t from 'tap'
-import { createArena, Engine, resetArena } from '../../lib/engine/engine.js'
+import { createArena, resetArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { alone, Driver, START, smallArena } from './driver.js'
 
 const has = (driver: Driver, name: string) => driver.send(`get ${name}\r\n`) !== 'END\r\n'

@@ -3,7 +3,8 @@
  * input: it ends, it is answered with what memcached could say (legal.ts), and in the end the memory is sound (audit.ts).
  * Inputs that led to replies not seen before are mutated further. A round is one arena's life, and depends on its seed alone.
  */
-import { Engine, resetArena } from '../../lib/engine/engine.js'
+import { resetArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { audit } from './audit.js'
 import { COMMANDS } from './corpus.js'
 import { Driver, random, START, smallArena } from './driver.js'

@@ -4,9 +4,10 @@
  * Every arc of ours is unsettled here, where marks and tombstones matter.
  */
 import t from 'tap'
+import { resetArena } from '../../lib/engine/arena.js'
 import type { RouteTable } from '../../lib/engine/contract.js'
 import { Stop } from '../../lib/engine/contract.js'
-import { Engine, resetArena } from '../../lib/engine/engine.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { decodeRecord } from '../../lib/engine/record.js'
 import { ModelStore, type Served } from '../simulation/model-store.js'
 import type { Op, Verb } from '../simulation/oracle.js'

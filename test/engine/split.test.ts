@@ -1,6 +1,7 @@
 /** A stream cut anywhere gives the same bytes: every two-part split, every byte alone, and random parts. */
 import t from 'tap'
-import { Engine, resetArena } from '../../lib/engine/engine.js'
+import { resetArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { Driver, random, START, smallArena } from './driver.js'
 
 const STREAM = [

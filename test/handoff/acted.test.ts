@@ -1,6 +1,7 @@
 /** A life that begins in the middle of an outage calls a log void that is not there, unless no earlier life can have had one. */
 import t from 'tap'
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { createArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import { type Hints, NO_HINTS } from '../../lib/handoff/hints.js'
 

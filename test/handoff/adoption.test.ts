@@ -1,6 +1,7 @@
 /** How a new picture comes in force when logged writes have to go before. */
 import t from 'tap'
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { createArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import { type Hints, NO_HINTS } from '../../lib/handoff/hints.js'
 

@@ -1,6 +1,7 @@
 /** flush_all with a delay, as nodes tell each other: set, replaced, and told to a node that begins. */
 import t from 'tap'
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { createArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import type { Message } from '../../lib/handoff/wire.js'
 

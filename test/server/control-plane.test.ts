@@ -1,6 +1,7 @@
 /** The control plane of one node on a simulated loop; its data plane and its store are played by the test. */
 import t from 'tap'
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { createArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { ControlPlane } from '../../lib/server/control-plane.js'
 import { Fence } from '../../lib/server/fence.js'
 import type { ControlPort, ToData } from '../../lib/server/plane.js'

@@ -2,7 +2,8 @@
  * Data planes without control planes: real engines and data planes on a simulated or net loop, the other side of their
  * port played by the test; and a raw client that sends any bytes and keeps what comes back.
  */
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { createArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { DataPlane, type DataPlaneOptions } from '../../lib/server/data-plane.js'
 import type { DataPort, PeerNode, ToControl, ToData } from '../../lib/server/plane.js'
 import type { Address, Connection, ConnectionHandler, Loop } from '../../lib/transport/loop.js'

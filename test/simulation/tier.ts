@@ -3,8 +3,10 @@
  * loop; the topology is driven by a script that may start the next change before the last has settled (chains, back and
  * forth), delivers topologies late, or not at all (then knowledge travels by the peers' messages alone).
  */
+
+import { createArena, resetArena } from '../../lib/engine/arena.js'
 import type { Arena, EngineApi } from '../../lib/engine/contract.js'
-import { createArena, Engine, resetArena } from '../../lib/engine/engine.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { Generations } from '../../lib/handoff/generations.js'
 import { ControlPlane } from '../../lib/server/control-plane.js'
 import { DataPlane } from '../../lib/server/data-plane.js'

@@ -6,7 +6,7 @@
 const SPINS: i32 = 200
 
 /**
- * Until the word at `address` is not 2 or somebody wakes us, a millisecond at most. The host does it (lib/engine/engine.ts)
+ * Until the word at `address` is not 2 or somebody wakes us, a millisecond at most. The host does it (lib/engine/arena.ts)
  * and not `memory.atomic.wait32`: the baseline compiler of V8 11.3 (Node 20) keeps the address of that instruction as 8
  * bytes in a place of 4 and so clears the last local of the function that waits, whichever that is.
  */

@@ -30,7 +30,7 @@ export class SlabClass {
   pages: u32
 }
 
-// Behind the lists: figures of the class, 64 bits each, kept under its lock. In the order of CLASS_FIGURES in engine.ts.
+// Behind the lists: figures of the class, 64 bits each, kept under its lock. In the order of CLASS_FIGURES in lib/engine/figures.ts.
 const FIGURES: u32 = 96
 export const MEM_REQUESTED: u32 = 0
 export const EVICTED: u32 = 1

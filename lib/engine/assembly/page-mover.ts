@@ -38,7 +38,7 @@ const PASSES: u32 = CONTROL + 1056
 const LAST_PAGE: u32 = CONTROL + 1060
 const LAST_PICKED: u32 = CONTROL + 1064
 
-// Figures, 64 bits each, in the order of MOVER_FIGURES in lib/engine/engine.ts.
+// Figures, 64 bits each, in the order of MOVER_FIGURES in lib/engine/pages.ts.
 const FIGURES: u32 = CONTROL + 1088
 const SLABS_MOVED: u32 = 0
 const RESCUES: u32 = 1

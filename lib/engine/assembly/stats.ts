@@ -1,7 +1,7 @@
 /**
  * Counters of this thread: plain 64-bit words that only their thread writes and anybody may sum. A counter may be
  * negative in one thread (an item stored by one and deleted by another); the sum is right.
- * Append only, in the order of COUNTER_NAMES in lib/engine/engine.ts.
+ * Append only, in the order of ENGINE_COUNTERS in lib/engine/figures.ts.
  */
 import { classCounters, counters } from './layout'
 import { Item, LIST_MASK, LIST_SHIFT } from './item'
@@ -50,7 +50,7 @@ export function countBy(counter: u32, by: i64): void {
 }
 
 // Hits are counted where the item lies: by slab class, reads by list as well (`stats slabs`, `stats items`). Their sums are
-// what `stats` says. In the order of CLASS_COUNTERS in lib/engine/engine.ts.
+// what `stats` says. In the order of CLASS_COUNTERS in lib/engine/figures.ts.
 const AT_HITS: u32 = 0
 export const AT_SET: u32 = 4
 export const AT_DELETE: u32 = 5
