@@ -32,7 +32,7 @@ export class CrawlSchedule {
     return now > (this.#lists.get(list)?.at ?? 0)
   }
 
-  /** A crawl of the list begins: it is not due again before it has told something. */
+  /** A crawl of the list begins, which is not due again before it has told something; or it was found empty, and is looked at again after a rest. */
   begun(list: number, now: number): void {
     this.#lists.set(list, { at: now + REST_SEC, waitSec: this.#lists.get(list)?.waitSec ?? 0 })
   }

@@ -189,11 +189,12 @@ export class Maintainer {
     const { maintainer, crawler } = housekeeping.lru()
     if (!maintainer || !crawler || housekeeping.crawlerUse() !== 'idle') return
     if (now < housekeeping.crawlerRefusedAt() + COURTESY_SEC) return
-    const lists = Array.from({ length: this.#visits.length * LISTS }, (_, list) => list).filter(
-      list => this.#schedule.isDue(list, now) && housekeeping.listCount(Math.floor(list / LISTS), list % LISTS) > 0,
-    )
-    if (lists.length === 0 || !housekeeping.claimCrawler('crawl', now)) return
-    for (const list of lists) this.#schedule.begun(list, now)
+    const all = Array.from({ length: this.#visits.length * LISTS }, (_, list) => list)
+    const due = all.filter(list => this.#schedule.isDue(list, now))
+    const lists = due.filter(list => housekeeping.listCount(Math.floor(list / LISTS), list % LISTS) > 0)
+    if (lists.length > 0 && !housekeeping.claimCrawler('crawl', now)) return
+    for (const list of due) this.#schedule.begun(list, now)
+    if (lists.length === 0) return
     engine.count('lru_crawler_starts', 1)
     this.#crawl = { lists, itemsLeft: null, beganAt: 0, scheduled: true }
     this.#crawlDueMs = 0

@@ -69,6 +69,19 @@ t.test('lists are crawled by themselves: what is dead behind living tails goes t
   t.equal(stat('lru_crawler_starts'), starts, 'none while somebody asks, long after')
 })
 
+t.test(
+  "memcached's issue_163.t: what expires at a tail soon after the start is reclaimed there, not crawled away",
+  async t => {
+    for (let phase = 0; phase < 40; phase++) {
+      const { send, seconds, stat } = begin(t)
+      seconds(0.2 + phase / 40)
+      send('set k 0 1 1 noreply\r\nx\r\n')
+      seconds(3)
+      t.same([stat('reclaimed'), stat('crawler_reclaimed')], [1, 0], `${phase}`)
+    }
+  },
+)
+
 t.test('watch sysevents: what the schedule had crawled, and nothing of what somebody asked for', async t => {
   const { send, seconds, node, maintainer } = begin(t)
   const reader = new LogReader(node.control.arena)
