@@ -61,6 +61,8 @@ export class Source {
   #generations: Generations | null = null
   #lagMs = 0
   readonly #hints: Hints
+  /** What this node holds is for its next life (lib/tier/kept-memory.ts): stand-ins, that can still reach it, get nothing of it. */
+  isKeeping = false
 
   constructor(store: SourceStore, taker: Taker, effects: SourceEffects, hints: Hints = NO_HINTS) {
     this.#hints = hints
@@ -214,7 +216,8 @@ export class Source {
       walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null, burying: false }
       state.walks.set(generation, walk)
     }
-    const wait = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation) || walk.burying
+    const isUnready = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation)
+    const wait = this.isKeeping || isUnready || walk.burying
     const answer = (records: Uint8Array[]) => {
       const seq = records.length > 0 ? state.stream.push(generation, records) : 0
       const share = walk.cursor / Math.max(1, this.#store.buckets())
