@@ -119,6 +119,9 @@ export class ControlPlane {
   readonly #strangers = new Map<string, Stranger>()
   readonly #tickets = new Map<number, { plane: number; ticket: number }>()
   readonly #ticketOf = new Map<string, number>()
+  /** It steps aside, and nobody acts for it yet; and those who wait for that. */
+  #isLeaving = false
+  #waitingForOthers: number[] = []
   /** Of guarded requests that were executed, and wait for their log. */
   readonly #replies = new Map<number, Buffer>()
   #lastTicket = 0
@@ -207,7 +210,24 @@ export class ControlPlane {
     this.#putInForce()
     this.#adoptStrangers()
     this.#voidKept()
+    this.#noteLeaving()
     this.#tickSoon()
+  }
+
+  #noteLeaving(): void {
+    const node = this.#topology?.nodes.find(({ number }) => number === this.#self)
+    const isActing = !node?.away || this.handoff.epoch < node.away.epoch
+    const isLeaving = isActing && node?.kept?.incarnation === this.#options.identity.incarnation
+    if (isLeaving === this.#isLeaving) return
+    this.#isLeaving = isLeaving
+    for (const port of this.#options.dataPlanes) port.post({ type: 'leaving', isLeaving })
+    for (const ticket of this.#waitingForOthers.splice(0))
+      this.#answer(ticket, one => ({ type: 'granted', ticket: one }))
+  }
+
+  #need(ticket: number, key: Uint8Array): void {
+    if (this.#isLeaving) this.#waitingForOthers.push(ticket)
+    else this.handoff.need(ticket, key)
   }
 
   /** A flush_all does not wait for a node that left its memory and is stopped, once the document says that it must not be believed. */
@@ -280,7 +300,7 @@ export class ControlPlane {
   // --- data planes
 
   #onPlane(plane: number, message: ToControl): void {
-    if (message.type === 'need') this.handoff.need(this.#ticket(plane, message.ticket), message.key)
+    if (message.type === 'need') this.#need(this.#ticket(plane, message.ticket), message.key)
     else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message)
     else if (message.type === 'forget') this.#forget(plane, message.ticket)
     else if (message.type === 'flush') {
@@ -351,6 +371,7 @@ export class ControlPlane {
     // First: with the route, data planes begin what peers have asked by it, and must find that this node may act.
     this.#enforce(epoch)
     this.#announceRoute(epoch)
+    this.#noteLeaving()
   }
 
   #announceRoute(epoch: number): void {
@@ -363,7 +384,8 @@ export class ControlPlane {
       weight: node.weight,
       dataHost: node.peerHost,
       dataPort: node.dataPort,
-      isAway: newest?.away.includes(node.number) === true,
+      // One that stepped aside passes on what it was asked for, as long as it runs.
+      isAway: newest?.away.includes(node.number) === true && !isKept(node),
     }))
     const config = this.#topology ? tierConfigOf(this.#topology) : null
     const ring = config ? { ring: config } : {}

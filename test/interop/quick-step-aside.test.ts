@@ -60,6 +60,19 @@ async function setAll(t: Test, client: TextClient, keys: readonly string[], valu
   t.equal(await client.all(sets), 'STORED\r\n'.repeat(keys.length))
 }
 
+/** Writes and reads all the time; what was not answered as it should be. */
+async function load(client: TextClient, name: string, isOver: () => boolean): Promise<string[]> {
+  const wrong = new Set<string>()
+  const keys = Array.from({ length: 40 }, (_, i) => `${name}-${i}`)
+  const sets = keys.map(key => `set ${key} 0 0 1\r\nx\r\n`).join('')
+  const gets = keys.map(key => `get ${key}\r\n`).join('')
+  while (!isOver()) {
+    const answers = await client.all(sets + gets).catch((error: Error) => error.message)
+    if (!/^(STORED\r\n){40}((VALUE .*\r\nx\r\n)?END\r\n){40}$/.test(answers)) wrong.add(answers.slice(0, 300))
+  }
+  return [...wrong]
+}
+
 const part = (n: number) => KEYS.filter((_, i) => i % 4 === n)
 
 async function same(t: Test, client: TextClient, wanted: ReadonlyMap<string, string>, what: string): Promise<void> {
@@ -115,6 +128,16 @@ t.test('what was written or deleted meanwhile counts, the rest is there again', 
   await tier.begin('c')
   await tier.until(isWhole)
   await same(t, a, told, 'a second one')
+})
+
+t.test('while others take over nobody is refused', { timeout: 300_000 }, async t => {
+  const tier = new QuickTier(t)
+  await tier.all()
+  let isOver = false
+  const loads = IDS.map(id => load(tier.client(id), `from-${id}`, () => isOver))
+  await tier.stepAside('b')
+  isOver = true
+  for (const wrong of await Promise.all(loads)) t.same(wrong, [])
 })
 
 t.test('a flush_all meanwhile holds', { timeout: 300_000 }, async t => {
