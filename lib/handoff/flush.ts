@@ -116,8 +116,8 @@ export class TierFlush {
 
   /** Who holds nothing any more is not waited for. */
   #withoutFormer(running: Running): void {
-    const members = new Set(this.#effects.members())
-    const former = [...running.waiting].filter(member => !members.has(member))
+    const members = this.#effects.members()
+    const former = members === null ? [] : [...running.waiting].filter(member => !members.includes(member))
     for (const member of former) running.waiting.delete(member)
     if (former.length > 0) this.#advance(running)
   }

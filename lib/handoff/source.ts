@@ -209,6 +209,11 @@ export class Source {
   #onPull(taker: number, state: TakerState, message: Extract<Message, { type: 'pull' }>): void {
     const { id, generation, bytesMax } = message
     state.stream.confirm(message.ack)
+    if (this.isKeeping) {
+      const nothing = { seq: 0, fraction: 0, lagMs: this.#lagMs, records: [] }
+      this.#effects.send(taker, { type: 'batch', id, generation, state: 'wait', ...nothing })
+      return
+    }
     const generations = this.#generations
     const session = state.session
     let walk = state.walks.get(generation)
@@ -216,8 +221,7 @@ export class Source {
       walk = { pass: 0, cursor: 0, done: false, logged: [], rest: null, burying: false }
       state.walks.set(generation, walk)
     }
-    const isUnready = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation)
-    const wait = this.isKeeping || isUnready || walk.burying
+    const wait = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation) || walk.burying
     const answer = (records: Uint8Array[]) => {
       const seq = records.length > 0 ? state.stream.push(generation, records) : 0
       const share = walk.cursor / Math.max(1, this.#store.buckets())
