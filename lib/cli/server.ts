@@ -56,8 +56,8 @@ async function runServer(command: Command): Promise<void> {
   const server = parsed.options
   const tier = await joined(values, warn)
   if (tier && server.listen.length === 0) throw new Sentence('--join needs a TCP port: give -p beside -s')
-  if (tier && server.memoryFile !== null) {
-    throw new Sentence('-e is for a node alone: in a tier, tier step-aside hands everything over before a restart')
+  if (tier && server.memoryFile !== null && tier.dataDir === null) {
+    throw new Sentence('-e in a tier needs --data-dir: without it nobody knows whether the file is of the last life')
   }
   const user = userToBecome(server.user)
   if (server.daemon && !report) {

@@ -35,6 +35,8 @@ export interface NodeView {
   fenced?: boolean
   /** It stepped aside, and comes back with this weight when it is started again. */
   aside?: number
+  /** It steps aside, or has, and leaves its memory in a file: it may be stopped once it is away. */
+  quick?: boolean
   /** It will be declared away unless it is heard again; `since` in Unix seconds. */
   suspect?: { since: number; reason: string }
   away?: { epoch: number; since: number; reason: string; standIns: string[] }
@@ -76,13 +78,14 @@ export function tierView({ topology }: Versioned, live: Map<string, NodeStatus>)
 }
 
 function nodeView(topology: Topology, node: TierNode, live: Map<string, NodeStatus>): NodeView {
-  const { id, number, host, port, weight, state, declaring, away, aside } = node
+  const { id, number, host, port, weight, state, declaring, away, aside, kept } = node
   const view: NodeView = { id, host, port, weight, state, alive: live.has(id) }
   const fencing = fencingOf(topology)
   const newest = currentGeneration(topology)
   if (fencing) view.fenced = node.fenced === fencing.since
   if (aside !== undefined) view.aside = aside
-  if (declaring) view.suspect = declaring
+  if (kept) view.quick = true
+  else if (declaring) view.suspect = declaring
   const hints = topology.nodes.flatMap(({ id: keeper }) =>
     (live.get(keeper)?.hints ?? [])
       .filter(({ home }) => home === id)
@@ -152,10 +155,14 @@ export function statusText(view: TierView): string {
   }
   for (const node of view.nodes) {
     const when = (since: number) => new Date(since * 1000).toISOString()
-    const { suspect, away, aside } = node
+    const { suspect, away, aside, quick } = node
     if (aside !== undefined) {
       const what = node.weight > 0 ? 'is stepping aside' : 'has stepped aside, and may be stopped'
       lines.push('', `node ${node.id} ${what}; started again it comes back with weight ${aside}`)
+    }
+    if (quick) {
+      const what = away ? 'has stepped aside, and may be stopped' : 'is stepping aside'
+      lines.push('', `node ${node.id} ${what}; started again it takes back the memory that it leaves in its file`)
     }
     if (suspect) lines.push('', `node ${node.id} is suspected since ${when(suspect.since)}: ${suspect.reason}`)
     if (away) {

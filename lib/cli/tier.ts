@@ -1,8 +1,9 @@
 /** `continuum tier status | drain | reweight | step-aside | generations`: looks at a tier, and writes wishes into its document. */
 import type { Command } from 'commander'
+import { withQuickStepAside } from '../tier/kept-memory.js'
 import type { Topology } from '../tier/topology.js'
 import { type Outcome, withDrain, withReweight, withStepAside } from '../tier/wishes.js'
-import { complain, say } from './output.js'
+import { complain, Sentence, say } from './output.js'
 import { createProgress } from './progress.js'
 import { readSecret } from './secret.js'
 import { StoreClient } from './store-client.js'
@@ -15,6 +16,7 @@ interface TierValues {
   peerSecretFile?: string
   watch?: boolean
   wait?: boolean
+  quick?: boolean
 }
 
 /** A coordinator that is being restarted is waited for; a running change goes on without us in any case. */
@@ -48,8 +50,13 @@ export function tierCommand(command: Command): void {
   sub('step-aside', 'hand over everything that a node holds, so that it may be stopped; started again it comes back')
     .argument('<id>')
     .option('--no-wait', 'do not wait until it is done')
+    .option('--quick', 'hand over authority alone and leave the memory in its file (-e): faster, with misses meanwhile')
     .action((id: string, values: TierValues) =>
       withStore(values, async store => {
+        if (values.quick === true) {
+          await quickStepAside(store, values, id)
+          return
+        }
         await wish(store, values, topology => withStepAside(topology, id))
         if (values.json !== true && values.wait !== false) {
           say(`node ${id} may be stopped now; started again it takes its keys back by itself`)
@@ -104,6 +111,22 @@ async function wish(
   const change = view.changes.find(one => one.id === id)
   if (!json)
     say(`change ${id}${change ? ` (${changeText(change)})` : ''} is done: generation ${view.epoch} has settled`)
+}
+
+/** Done when others act for the node; it may be called off meanwhile, as when the ring changes. */
+async function quickStepAside(store: StoreClient, values: TierValues, id: string): Promise<void> {
+  await store.wish(topology => withQuickStepAside(topology, id, Date.now() / 1000))
+  const find = (view: TierView) => view.nodes.find(node => node.id === id)
+  const isDone = (view: TierView) => find(view)?.away !== undefined || find(view)?.quick !== true
+  const view = values.wait === false ? await store.look() : await watchUntil(store, values.json === true, isDone)
+  const node = find(view)
+  if (node?.quick !== true) throw new Sentence(`node "${id}" goes on: something else changed in the tier meanwhile`)
+  if (values.json === true) return
+  say(
+    node.away
+      ? `node ${id} may be stopped now, by SIGTERM or SIGUSR1: it leaves its memory in its file, and takes it back when it is started again`
+      : `node ${id} steps aside: tier status says when it may be stopped`,
+  )
 }
 
 async function watchUntil(store: StoreClient, json: boolean, isDone: (view: TierView) => boolean): Promise<TierView> {

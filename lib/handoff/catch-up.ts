@@ -32,6 +32,11 @@ export class CatchUp {
     return this.#over
   }
 
+  /** Has any member answered? */
+  get hasHeard(): boolean {
+    return this.#heard.size > 0
+  }
+
   /** Members that a link is needed to. */
   wanted(): ReadonlySet<number> {
     return this.#waiting

@@ -70,6 +70,11 @@ export class TierFlush {
     }
   }
 
+  /** Does anybody wait for the end of one? */
+  get isRunning(): boolean {
+    return this.#running.size > 0
+  }
+
   /** Members that a link is needed to. */
   wanted(): Set<number> {
     const members = new Set<number>()
@@ -97,6 +102,7 @@ export class TierFlush {
     for (const running of [...this.#running.values()]) {
       if (now < running.until) {
         if (!running.knowsMembers && this.#effects.members() !== null) this.#askClocks(running)
+        else this.#withoutFormer(running)
         continue
       }
       this.#running.delete(running.id)
@@ -106,6 +112,14 @@ export class TierFlush {
         : 'this node has no ring yet'
       this.#effects.done(running.ticket, failure)
     }
+  }
+
+  /** Who holds nothing any more is not waited for. */
+  #withoutFormer(running: Running): void {
+    const members = this.#effects.members()
+    const former = members === null ? [] : [...running.waiting].filter(member => !members.includes(member))
+    for (const member of former) running.waiting.delete(member)
+    if (former.length > 0) this.#advance(running)
   }
 
   #askClocks(running: Running): void {

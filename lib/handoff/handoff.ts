@@ -20,6 +20,7 @@ import { Source } from './source.js'
 import { Taker, type TakerEffects, type TransferProgress } from './taker.js'
 import type { ThrottleLimits } from './throttle.js'
 import { UnsafeWrites } from './unsafe-writes.js'
+import { dropAll, type WarmStart } from './warm-start.js'
 import type { Message } from './wire.js'
 
 export type HandoffStore = Pick<
@@ -80,6 +81,8 @@ export interface HandoffTopology {
   settled: ReadonlySet<number>
   /** Nodes that may hold items: everybody but this one. */
   members: number[]
+  /** This node has stepped aside, and keeps what it holds for its next life. */
+  keeps?: boolean
 }
 
 /** A request for a key of a guarded arc. */
@@ -141,6 +144,7 @@ export class Handoff {
     limits?: ThrottleLimits,
     hints: Hints = NO_HINTS,
     actedBefore: number | null = null,
+    warm: WarmStart | null = null,
   ) {
     this.#actedBefore = actedBefore
     this.#hints = hints
@@ -153,12 +157,14 @@ export class Handoff {
       generationSettled: epoch => effects.generationSettled(epoch),
     }
     this.taker = new Taker(store, takerEffects, limits, hints)
+    if (warm) this.taker.mayHoldLeftovers = true
     const sourceEffects = { send: (taker: number, message: Message) => effects.send('source', taker, message) }
     this.source = new Source(store, this.taker, sourceEffects, hints)
     this.#catchUp = new CatchUp({
       send: (member, message) => effects.send('taker', member, message),
       observe: version => store.observe(version),
       done: () => {
+        if (warm && !this.#catchUp.hasHeard) warm.onForgotten(dropAll(store))
         if (this.#first) this.#adopt(this.#first)
         this.#first = null
       },
@@ -177,6 +183,19 @@ export class Handoff {
   /** Epoch in force: of the route table that the engine answers by. 0 = none yet. */
   get epoch(): number {
     return this.#epoch
+  }
+
+  /** What a later life of this node could not know from its memory alone, as half a sentence; null: nothing. */
+  get unfinished(): string | null {
+    if (!this.settled || this.taker.takesPending > 0) return 'keys are still being taken'
+    if (this.source.unconfirmedBytes > 0) return 'keys that were handed over are not confirmed'
+    for (const home of this.#hints.homes()) return `a log is kept for node ${home}`
+    return null
+  }
+
+  /** Does a flush_all that was asked for here go on? */
+  get flushing(): boolean {
+    return this.#flush.isRunning
   }
 
   /** Is anything of this node's own unsettled? */
@@ -291,6 +310,7 @@ export class Handoff {
     this.#generations = generations
     if (generations.hasAbsence) this.taker.mayHoldLeftovers = true
     this.source.setGenerations(topology.self, generations)
+    this.source.isKeeping = topology.keeps === true
     this.taker.setGenerations(topology.self, generations, epoch => topology.settled.has(epoch))
     this.#openLogs(generations, topology, begins)
     this.#sweepCursor = retired && generations.base === generations.epoch ? 0 : -1

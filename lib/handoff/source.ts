@@ -61,6 +61,8 @@ export class Source {
   #generations: Generations | null = null
   #lagMs = 0
   readonly #hints: Hints
+  /** What this node holds is for its next life (lib/tier/kept-memory.ts): stand-ins, that can still reach it, get nothing of it. */
+  isKeeping = false
 
   constructor(store: SourceStore, taker: Taker, effects: SourceEffects, hints: Hints = NO_HINTS) {
     this.#hints = hints
@@ -207,6 +209,11 @@ export class Source {
   #onPull(taker: number, state: TakerState, message: Extract<Message, { type: 'pull' }>): void {
     const { id, generation, bytesMax } = message
     state.stream.confirm(message.ack)
+    if (this.isKeeping) {
+      const nothing = { seq: 0, fraction: 0, lagMs: this.#lagMs, records: [] }
+      this.#effects.send(taker, { type: 'batch', id, generation, state: 'wait', ...nothing })
+      return
+    }
     const generations = this.#generations
     const session = state.session
     let walk = state.walks.get(generation)

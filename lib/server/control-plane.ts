@@ -15,8 +15,10 @@ import type { HintStats } from '../handoff/hint-log.js'
 import type { Hints } from '../handoff/hints.js'
 import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
+import type { WarmStart } from '../handoff/warm-start.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
 import { isNewer } from '../tier/fencing.js'
+import { hasKept, isKept } from '../tier/kept-memory.js'
 import { currentGeneration, type Topology, tierConfigOf } from '../tier/topology.js'
 import { decodeVote, encodeVote } from '../tier/vote-wire.js'
 import { type Frame, FrameType } from '../transport/frame.js'
@@ -55,6 +57,10 @@ export interface ControlPlaneOptions {
   hints?: Hints
   /** What is remembered of the outages that this node acted in; none where there is no disk. */
   acted?: Acted | null
+  /** It begins with what its last life held; null: it begins empty. */
+  warm?: WarmStart | null
+  /** There is a flush_all: what nodes that stepped aside keep must not come back. Said again until the document says so. */
+  onFlushing?(): void
   /** Where nodes can be fenced: store, fence and what was promised. */
   fencing?: Omit<LeaseKeeperOptions, 'loop' | 'onEvent'>
   /** A sentence for the log. */
@@ -113,6 +119,9 @@ export class ControlPlane {
   readonly #strangers = new Map<string, Stranger>()
   readonly #tickets = new Map<number, { plane: number; ticket: number }>()
   readonly #ticketOf = new Map<string, number>()
+  /** It steps aside, and nobody acts for it yet; and those who wait for that. */
+  #isLeaving = false
+  #waitingForOthers: number[] = []
   /** Of guarded requests that were executed, and wait for their log. */
   readonly #replies = new Map<number, Buffer>()
   #lastTicket = 0
@@ -154,7 +163,7 @@ export class ControlPlane {
     })
     const { migrationRate, hints } = options
     const limits = migrationRate === null ? undefined : limitsWithin(migrationRate)
-    this.handoff = new Handoff(engine, effects, limits, hints, options.acted?.before ?? null)
+    this.handoff = new Handoff(engine, effects, limits, hints, options.acted?.before ?? null, options.warm ?? null)
     const { fencing, loop, onEvent } = options
     this.keeper = fencing ? new LeaseKeeper({ ...fencing, loop, onEvent }, this.#keeperLinks()) : null
     options.dataPlanes.forEach((port, plane) => {
@@ -200,7 +209,30 @@ export class ControlPlane {
     this.#options.engine.setTime(this.#options.loop.wallClock())
     this.#putInForce()
     this.#adoptStrangers()
+    this.#voidKept()
+    this.#noteLeaving()
     this.#tickSoon()
+  }
+
+  #noteLeaving(): void {
+    const node = this.#topology?.nodes.find(({ number }) => number === this.#self)
+    const isActing = !node?.away || this.handoff.epoch < node.away.epoch
+    const isLeaving = isActing && node?.kept?.incarnation === this.#options.identity.incarnation
+    if (isLeaving === this.#isLeaving) return
+    this.#isLeaving = isLeaving
+    for (const port of this.#options.dataPlanes) port.post({ type: 'leaving', isLeaving })
+    for (const ticket of this.#waitingForOthers.splice(0))
+      this.#answer(ticket, one => ({ type: 'granted', ticket: one }))
+  }
+
+  #need(ticket: number, key: Uint8Array): void {
+    if (this.#isLeaving) this.#waitingForOthers.push(ticket)
+    else this.handoff.need(ticket, key)
+  }
+
+  /** A flush_all does not wait for a node that left its memory and is stopped, once the document says that it must not be believed. */
+  #voidKept(): void {
+    if (this.handoff.flushing && this.#topology && hasKept(this.#topology)) this.#options.onFlushing?.()
   }
 
   /** A picture in which this node acts again has to wait until it was vouched for. */
@@ -219,6 +251,8 @@ export class ControlPlane {
       acted.note(newest.epoch, () => this.#putInForce())
       return
     }
+    const kept = topology.nodes.filter(isKept)
+    const isVoid = (number: number) => kept.some(node => node.number === number && node.kept!.isVoid)
     const settled = new Set<number>()
     for (const change of topology.changes) {
       if (change.epoch !== undefined && change.settled?.includes(self)) settled.add(change.epoch)
@@ -228,7 +262,8 @@ export class ControlPlane {
       rule: { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer },
       generations: topology.generations,
       settled,
-      members: this.#members(),
+      members: this.#members().filter(number => !isVoid(number)),
+      keeps: kept.some(({ number }) => number === self),
     })
   }
 
@@ -251,6 +286,13 @@ export class ControlPlane {
     return last < 0 ? null : (generations[last + 1]?.epoch ?? null)
   }
 
+  /** What a later life could not know from this one's memory alone, as half a sentence; null: nothing. */
+  get unfinished(): string | null {
+    if (this.#topology === null || this.handoff.epoch !== this.#topology.epoch) return 'a generation is not in force'
+    if (this.#options.engine.flushPendingAt() > 0) return 'a flush_all is still to come'
+    return this.handoff.unfinished
+  }
+
   get settled(): boolean {
     return this.handoff.settled
   }
@@ -258,11 +300,13 @@ export class ControlPlane {
   // --- data planes
 
   #onPlane(plane: number, message: ToControl): void {
-    if (message.type === 'need') this.handoff.need(this.#ticket(plane, message.ticket), message.key)
+    if (message.type === 'need') this.#need(this.#ticket(plane, message.ticket), message.key)
     else if (message.type === 'guard') this.#guard(this.#ticket(plane, message.ticket), message)
     else if (message.type === 'forget') this.#forget(plane, message.ticket)
-    else if (message.type === 'flush') this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
-    else if (message.type === 'own')
+    else if (message.type === 'flush') {
+      this.handoff.flush(this.#ticket(plane, message.ticket), message.delaySec)
+      this.#voidKept()
+    } else if (message.type === 'own')
       this.#gathered(this.#ticket(plane, message.ticket), message.question, new Map(), [])
     else if (message.type === 'gather') this.#gather.start(this.#ticket(plane, message.ticket), message.question)
     else if (message.type === 'heard') this.#heard(message.epoch)
@@ -327,6 +371,7 @@ export class ControlPlane {
     // First: with the route, data planes begin what peers have asked by it, and must find that this node may act.
     this.#enforce(epoch)
     this.#announceRoute(epoch)
+    this.#noteLeaving()
   }
 
   #announceRoute(epoch: number): void {
@@ -339,7 +384,8 @@ export class ControlPlane {
       weight: node.weight,
       dataHost: node.peerHost,
       dataPort: node.dataPort,
-      isAway: newest?.away.includes(node.number) === true,
+      // One that stepped aside passes on what it was asked for, as long as it runs.
+      isAway: newest?.away.includes(node.number) === true && !isKept(node),
     }))
     const config = this.#topology ? tierConfigOf(this.#topology) : null
     const ring = config ? { ring: config } : {}

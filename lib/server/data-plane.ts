@@ -297,6 +297,7 @@ export class DataPlane {
         this.#peers.noteForward(one, this.engine.epoch())
         this.#forwarder.send(owner, one)
       },
+      park: (key, one) => this.#parking.park(key, one),
       multi: (one, local) => this.#multi(one, local),
     })
   }
@@ -499,6 +500,7 @@ export class DataPlane {
     else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'certificates') this.#renew(message.tls, message.gathering)
     else if (message.type === 'lease') this.silence.tell(message.lapsed)
+    else if (message.type === 'leaving') this.silence.leaves(message.isLeaving)
     else if (message.type === 'drop') this.#drop(message.since)
     else if (message.type === 'stop') this.stop()
   }

@@ -36,10 +36,10 @@ export class Fence {
     Atomics.store(this.words, UNTIL, end)
   }
 
-  /** The clock is read only where there is a fence. */
-  mayAct(clock: { clock(): number }): boolean {
+  /** The clock is read only where there is a fence. `aheadMs`: may it act then, if nothing changes? */
+  mayAct(clock: { clock(): number }, aheadMs = 0): boolean {
     const until = Atomics.load(this.words, UNTIL)
-    return until === 0 || ((until - (Math.ceil(clock.clock() / TICK_MS) | 0)) | 0) >= 0
+    return until === 0 || ((until - (Math.ceil((clock.clock() + aheadMs) / TICK_MS) | 0)) | 0) >= 0
   }
 
   count(counter: FenceCounter): void {

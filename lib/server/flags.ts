@@ -166,7 +166,7 @@ export const FLAGS: readonly Flag[] = [
     short: 'e',
     long: 'memory-file',
     argument: 'file',
-    help: 'warm restart: what is held is written there at SIGUSR1 or "shutdown graceful", and read back at the next start',
+    help: 'warm restart: what is held is written there at SIGUSR1 or "shutdown graceful" (in a tier: after tier step-aside --quick), and read back at the next start',
   },
   {
     short: 'Z',

@@ -1,8 +1,9 @@
 /**
- * Warm restart (-e): what a node alone holds is written to a file when it stops, and read back when it starts again. A file is
- * read once: it says what was true when the node stopped, and nothing of the life after.
+ * Warm restart (-e): what a node holds is written to a file when it stops, and read back when it starts again. A file is
+ * read once: it says what was true when the node stopped, and nothing of the life after. That of a node of a tier says whose it is
+ * (lib/tier/kept-memory.ts), and whoever reads it says whether that may be believed.
  *
- *   one line of JSON (format, program, layout, time) padded to 4096 bytes | ranges: offset, length, bytes | end, sha-256 of all before
+ *   one line of JSON (format, program, layout, time, owner) padded to 4096 bytes | ranges: offset, length, bytes | end, sha-256 of all before
  *
  * Written beside and renamed, so that a file is whole or not there; a torn or strange one is refused with a sentence, and the
  * node starts empty.
@@ -11,6 +12,7 @@ import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs'
 import { fixedRanges, type ImageRange, imageLayout, isLocked, usedRanges } from '../engine/arena-image.js'
 import type { Arena } from '../engine/contract.js'
+import type { MemoryOwner } from '../tier/kept-memory.js'
 
 const FORMAT = 1
 const HEAD_BYTES = 4096
@@ -30,13 +32,19 @@ interface Place {
 }
 
 /** Null: it is written. Else a sentence why not; the file is then as it was before. Nobody may be using the arena. */
-export function saveMemory(arena: Arena, path: string, wallClock: number, version: string): string | null {
+export function saveMemory(
+  arena: Arena,
+  path: string,
+  wallClock: number,
+  version: string,
+  owner: MemoryOwner | null = null,
+): string | null {
   if (isLocked(arena)) return `the memory file ${path} is not written: a thread was ended in the middle of a request`
   const beside = `${path}.new`
   try {
     const file = openSync(beside, 'w', 0o600)
     try {
-      const head = { format: FORMAT, version, layout: imageLayout(arena), savedAt: wallClock }
+      const head = { format: FORMAT, version, layout: imageLayout(arena), savedAt: wallClock, owner }
       const place: Place = { file, at: 0, sum: createHash('sha256') }
       put(place, Buffer.from(`${JSON.stringify(head).padEnd(HEAD_BYTES - 1)}\n`))
       const bytes = new Uint8Array(arena.memory.buffer)
@@ -58,13 +66,21 @@ export function saveMemory(arena: Arena, path: string, wallClock: number, versio
   }
 }
 
-export type Loaded = { savedAt: number; bytes: number } | { refused: string } | null
+export type Loaded = { savedAt: number; bytes: number; owner: MemoryOwner | null } | { refused: string } | null
+
+/** Why a node alone does not believe a file; null: it does. */
+export const ofNodeAlone = (owner: MemoryOwner | null): string | null =>
+  owner && `it is of node "${owner.node}" of tier "${owner.tier}"`
 
 /**
  * Into a fresh arena, which a refusal may leave half filled: it must then be reset. Null: there is no such file. The file is
- * gone afterwards, unless it was refused.
+ * gone afterwards, unless it was refused. `whyNot`: half a sentence why a file of this owner is not believed.
  */
-export function loadMemory(arena: Arena, path: string): Loaded {
+export function loadMemory(
+  arena: Arena,
+  path: string,
+  whyNot: (owner: MemoryOwner | null) => string | null = ofNodeAlone,
+): Loaded {
   let file: number
   try {
     file = openSync(path, 'r')
@@ -77,6 +93,8 @@ export function loadMemory(arena: Arena, path: string): Loaded {
     const size = fstatSync(file).size
     const head = headOf(take(place, HEAD_BYTES))
     if (typeof head === 'string') return refusal(path, head)
+    const why = whyNot(head.owner)
+    if (why !== null) return refusal(path, why)
     const wanted = imageLayout(arena)
     const other = Object.keys(wanted).find(name => wanted[name] !== head.layout[name])
     if (other) {
@@ -99,7 +117,7 @@ export function loadMemory(arena: Arena, path: string): Loaded {
     fill(usedRanges(arena))
     if (place.at !== size - SUM_BYTES) return refusal(path, 'it has another length than it says')
     rmSync(path)
-    return { savedAt: head.savedAt, bytes: size }
+    return { savedAt: head.savedAt, bytes: size, owner: head.owner }
   } catch (error) {
     return refusal(path, (error as Error).message)
   } finally {
@@ -111,15 +129,30 @@ function refusal(path: string, why: string): Loaded {
   return { refused: `the memory file ${path} is not used, and the node starts empty: ${why}` }
 }
 
-function headOf(bytes: Buffer): { layout: Record<string, number | boolean>; savedAt: number } | string {
+interface Head {
+  layout: Record<string, number | boolean>
+  savedAt: number
+  owner: MemoryOwner | null
+}
+
+function headOf(bytes: Buffer): Head | string {
   try {
     const head = JSON.parse(bytes.toString()) as Record<string, unknown>
     if (head.format !== FORMAT) return `it is of format ${String(head.format)}, not ${FORMAT}`
     if (typeof head.layout !== 'object' || head.layout === null) return 'it does not say how it was laid out'
-    return { layout: head.layout as Record<string, number | boolean>, savedAt: Number(head.savedAt) }
+    const owner = head.owner === undefined || head.owner === null ? null : ownerFrom(head.owner)
+    if (owner === undefined) return 'it does not say whose it is'
+    return { layout: head.layout as Record<string, number | boolean>, savedAt: Number(head.savedAt), owner }
   } catch {
     return 'it is no memory file'
   }
+}
+
+function ownerFrom(value: unknown): MemoryOwner | undefined {
+  const { tier, node, incarnation, base, epoch } = Object(value) as Record<keyof MemoryOwner, unknown>
+  const isNamed = typeof tier === 'string' && typeof node === 'string' && typeof incarnation === 'string'
+  if (!isNamed || typeof base !== 'number' || typeof epoch !== 'number') return undefined
+  return { tier, node, incarnation, base, epoch }
 }
 
 function put(place: Place, bytes: Uint8Array): void {

@@ -5,11 +5,13 @@
  *   startNode -> arena -> worker 0 listens -> the other workers listen on the same ports -> [tier: register, first topology]
  */
 import { randomInt } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { createArena, resetArena } from '../engine/arena.js'
 import type { Arena, EngineOptions } from '../engine/contract.js'
 import { Engine } from '../engine/engine.js'
 import { LogReader, PREFIXES, STREAMS } from '../engine/log-reader.js'
+import type { MemoryOwner } from '../tier/kept-memory.js'
 import { chooseLoop } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'
 import { giveBackMemory } from '../transport/memory.js'
@@ -25,7 +27,7 @@ import { Fence } from './fence.js'
 import type { ServerOptions } from './flags.js'
 import type { ListenPlace, UnixPlace } from './listen-flags.js'
 import { Maintainer } from './maintainer.js'
-import { loadMemory, saveMemory } from './memory-file.js'
+import { loadMemory, ofNodeAlone, saveMemory } from './memory-file.js'
 import { PageMover } from './page-mover.js'
 import type { ControlPort, Opened, ToControl, ToData } from './plane.js'
 import { toControlForm, toDataForm } from './plane-forms.js'
@@ -136,6 +138,8 @@ class NodeProcess {
   #memory: Arena | null = null
   /** It goes on with what the memory file had. */
   #isWarm = false
+  /** In a tier: the life that wrote that file. */
+  #memoryOf: string | null = null
 
   constructor(options: NodeOptions) {
     this.#options = options
@@ -148,7 +152,9 @@ class NodeProcess {
     const choice = chooseLoop(server.tls ? 'net' : server.loop)
     if (!choice.ok) throw new Error(choice.sentence)
     this.#loop = choice.kind
-    const arena = this.#arena({
+    const hasFile = server.memoryFile !== null && existsSync(server.memoryFile)
+    const judge = tier && member && hasFile ? await member.memoryJudge(tier) : ofNodeAlone
+    const options: EngineOptions = {
       memoryLimitMb: server.memoryLimitMb,
       memoryReserveMb: Math.max(MEMORY_GROWS_TO * server.memoryLimitMb, MEMORY_GROWS_TO_MB),
       itemSizeMax: server.itemSizeMax,
@@ -164,7 +170,8 @@ class NodeProcess {
       ...(server.prefixDelimiter === null ? {} : { prefixDelimiter: server.prefixDelimiter }),
       hashPower: server.lru.hashPower,
       versionText: VERSION_TEXT,
-    })
+    }
+    const arena = this.#arena(options, judge)
     const engine = new Engine(arena, arena.options.threads)
     engine.setTime(Date.now() / 1000)
     engine.setVerbosity(Math.min(TRACED_FROM, server.verbosity))
@@ -211,6 +218,8 @@ class NodeProcess {
           dataPlanes: this.#threads.map(controlPort),
           listenHost: server.listen[0]?.host ?? tier.peerHost,
           dataPort: ports.dataPort,
+          keepsMemory: server.memoryFile !== null,
+          memoryOf: this.#memoryOf,
           facts: { ...this.#facts(), certificatesAt: this.#startedAt, port: clientPort, backlog: server.backlog },
           onRefused: sentence => this.#fail(sentence),
         })
@@ -238,38 +247,56 @@ class NodeProcess {
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
     for (const thread of this.#threads) thread.close()
     await this.#member?.closeFiles()
-    if (graceful) this.#save()
+    await this.#leave(graceful)
     if (this.#unix && !removeUnixPath(this.#unix.path, this.#unix.identity)) {
       this.#options.log.warn(`the unix socket ${this.#unix.path} could not be removed`)
     }
   }
 
   /** Filled from the memory file, where there is one that fits. */
-  #arena(options: EngineOptions): Arena {
+  #arena(options: EngineOptions, whyNot: (owner: MemoryOwner | null) => string | null): Arena {
     const { server, log } = this.#options
     const arena = createArena(options)
     this.#memory = arena
     if (server.memoryFile === null) return arena
     const started = performance.now()
-    const loaded = loadMemory(arena, server.memoryFile)
+    const loaded = loadMemory(arena, server.memoryFile, whyNot)
     if (loaded && 'refused' in loaded) {
       log.warn(loaded.refused)
       resetArena(arena)
     } else if (loaded) {
       this.#isWarm = true
+      this.#memoryOf = loaded.owner?.incarnation ?? null
       const seconds = ((performance.now() - started) / 1000).toFixed(2)
       log.info(`${loaded.bytes} bytes of memory were read back from ${server.memoryFile} in ${seconds} s`)
     }
     return arena
   }
 
-  #save(): void {
+  /**
+   * A node of a tier leaves only what it may find again: when it has stepped aside for that, and then however it is stopped. Anything
+   * else of a tier is handed over, or lost.
+   */
+  async #leave(graceful: boolean): Promise<void> {
+    const { server, tier, log } = this.#options
+    if (server.memoryFile === null) return
+    if (!tier) {
+      if (graceful) this.#save(null)
+      return
+    }
+    const isWanted = graceful || this.#member?.leavesMemory === true
+    const owner = (await this.#member?.leave()) ?? 'it is in no tier yet'
+    if (typeof owner === 'object') this.#save(owner)
+    else if (isWanted) log.warn(`nothing is left in ${server.memoryFile}: ${owner}`)
+  }
+
+  #save(owner: MemoryOwner | null): void {
     const { server, log } = this.#options
     if (server.memoryFile === null || !this.#memory) return
     const engine = new Engine(this.#memory, this.#memory.options.threads)
     // A page that is half moved would be nobody's.
     while (engine.pages.isMoving && engine.pages.moveSlice(SAVE_SLICE) !== 'rest') {}
-    const problem = saveMemory(this.#memory, server.memoryFile, Date.now() / 1000, VERSION_TEXT)
+    const problem = saveMemory(this.#memory, server.memoryFile, Date.now() / 1000, VERSION_TEXT, owner)
     if (problem !== null) log.warn(problem)
     else log.info(`what was held is in ${server.memoryFile}`)
   }

@@ -106,6 +106,8 @@ export type ToData =
   | { type: 'answer'; ticket: number; reply: string }
   /** The lease ran out, for this reason, or is there again (null). The fence itself is in shared memory; this is only news. */
   | { type: 'lease'; lapsed: string | null }
+  /** The node steps aside, and others act soon: what needs a lease waits for that (`need`), and is not refused. */
+  | { type: 'leaving'; isLeaving: boolean }
   /**
    * Another session of the node begins: all connections of clients and nodes are closed, and everything parked dropped. `since`:
    * the generation that began it, so that what other nodes ask by it or a later one stays; null: it cannot be told apart.

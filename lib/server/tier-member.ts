@@ -5,7 +5,9 @@
 import { join } from 'node:path'
 import type { Engine } from '../engine/engine.js'
 import { LoggedHints } from '../handoff/logged-hints.js'
+import { dropAll } from '../handoff/warm-start.js'
 import { EmbeddedClient } from '../tier/embedded-client.js'
+import { type MemoryOwner, ownerOf, whyNotBelieved } from '../tier/kept-memory.js'
 import { Membership } from '../tier/membership.js'
 import { NodeFile } from '../tier/node-file.js'
 import { parseStoreUrl } from '../tier/store.js'
@@ -49,6 +51,10 @@ export interface TierMemberOptions {
   listenHost: string
   dataPort: number
   facts: Omit<Facts, 'now'>
+  /** It can leave what it holds in a file. */
+  keepsMemory: boolean
+  /** The life whose memory it has; null: it begins empty. */
+  memoryOf: string | null
   log: { info(sentence: string): void; warn(sentence: string): void }
   /** The tier does not want this node any more. */
   onRefused(sentence: string): void
@@ -56,6 +62,25 @@ export interface TierMemberOptions {
 
 /** Versions that are written down before they may be given out: one disk write for so many writes of clients. */
 const VERSIONS_RESERVED = 1n << 24n
+
+/** How long the topology store may take to say whether a memory file may be believed. */
+const BELIEF_MS = 5000
+
+/** Whether a memory file of this node may be believed, as far as disk and topology store know: see whyNotBelieved. */
+export async function memoryJudge(tier: NodeTierOptions): Promise<(owner: MemoryOwner | null) => string | null> {
+  const url = parseStoreUrl(tier.storeUrl)
+  const state = tier.dataDir === null ? null : new NodeFile(tier.dataDir).load()
+  if (!url.ok) return () => url.sentence
+  const loop = createNetLoop({ memory: new Uint8Array(0) })
+  const self = { id: `${tier.nodeId}-memory`, incarnation: '0' }
+  const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self, requestTimeoutMs: BELIEF_MS })
+  const document = await new Promise<Topology | null>(resolve =>
+    store.read((_, value) => resolve(value?.topology ?? null)),
+  )
+  store.close()
+  loop.stop()
+  return owner => whyNotBelieved(owner, tier.nodeId, state, document)
+}
 
 export class TierMember {
   readonly #options: TierMemberOptions
@@ -65,6 +90,9 @@ export class TierMember {
   #timer: NodeJS.Timeout | null = null
   #hintsOpen: Promise<void> | null = null
   #hintFiles: HintFiles | null = null
+  #newest: Topology | null = null
+  /** Writes the state file; the sentence says why it could not. */
+  #save: (then: (problem: string | null) => void) => void = then => then('it is in no tier yet')
 
   constructor(options: TierMemberOptions) {
     this.#options = options
@@ -73,6 +101,7 @@ export class TierMember {
   /** Done when the first topology is in force. The port for other nodes. */
   async join(): Promise<number> {
     const { tier, engine, fence, incarnation, dataPlanes, listenHost, dataPort, facts, log } = this.#options
+    const { keepsMemory, memoryOf } = this.#options
     const url = parseStoreUrl(tier.storeUrl)
     if (!url.ok) throw new Error(url.sentence)
     const file = tier.dataDir === null ? null : new NodeFile(tier.dataDir)
@@ -82,7 +111,7 @@ export class TierMember {
     }
     if (state) engine.observe(BigInt(state.versionReserved))
     let reserved = 0n
-    let newest: Topology | null = state?.topology ?? null
+    this.#newest = state?.topology ?? null
     /** `then` comes once it is on the disk, or cannot be: then the node goes on, and a restart may find less. */
     const save = (then: (problem: string | null) => void) => {
       reserved = engine.version() + VERSIONS_RESERVED
@@ -93,10 +122,13 @@ export class TierMember {
       }
       const votes = control.keeper?.votes ?? null
       file.save(
-        { id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: newest, votes },
+        { id: tier.nodeId, incarnation, versionReserved: reserved.toString(), topology: this.#newest, votes },
         written,
       )
     }
+    this.#save = save
+    const forgot = (keys: number, why: string) =>
+      log.warn(`${keys} keys that were held before the restart are dropped: ${why}`)
     const acted = tier.dataDir === null ? null : await ActedFile.open(tier.dataDir, sentence => log.warn(sentence))
     const loop = createNetLoop({ memory: new Uint8Array(0), direct: this.#options.loop === 'epoll' })
     const hints = new LoggedHints()
@@ -132,6 +164,9 @@ export class TierMember {
       report: words => String(statsReply(words, engine, { ...facts, now: loop.wallClock() }) ?? ''),
       hints,
       acted,
+      warm:
+        memoryOf === null ? null : { onForgotten: keys => forgot(keys, 'nobody said whether there was a flush_all') },
+      onFlushing: () => this.#membership?.voidKept(),
       fencing: {
         store,
         fence,
@@ -158,15 +193,16 @@ export class TierMember {
       weight: tier.weight,
       incarnation,
       standby: tier.standby,
+      keeps: keepsMemory && tier.dataDir !== null,
     }
     this.#timer = setInterval(() => {
       if (file && engine.version() + VERSIONS_RESERVED / 2n > reserved) save(() => {})
     }, 100)
-    this.#membership = new Membership({ store, loop, self, known: state?.topology ?? null })
+    this.#membership = new Membership({ store, loop, self, known: state?.topology ?? null, memoryOf })
     await new Promise<void>((resolve, reject) => {
       this.#membership!.start({
         onTopology: (topology, number) => {
-          newest = topology
+          this.#newest = topology
           // A node acts by no topology that a restart would not know of: it could take itself for an owner that it was before.
           save(() => {
             this.#openHints(topology.tier, hints).then(() => {
@@ -179,6 +215,7 @@ export class TierMember {
           reject(new Error(sentence))
           this.#options.onRefused(sentence)
         },
+        onForgotten: why => forgot(dropAll(engine), why),
         onError: sentence => log.warn(sentence),
       })
     })
@@ -190,6 +227,29 @@ export class TierMember {
     this.#membership?.stop()
     this.#control?.stop()
     this.#store?.close()
+  }
+
+  /** It has stepped aside, and its memory is waited for. */
+  get leavesMemory(): boolean {
+    return typeof this.#owner() === 'object'
+  }
+
+  /**
+   * Whose the memory is that this node leaves when it ends, once its disk says the same; or half a sentence why it leaves none that could be
+   * believed. When it has stopped.
+   */
+  async leave(): Promise<MemoryOwner | string> {
+    const owner = this.#owner()
+    const unfinished = this.#control?.unfinished ?? null
+    if (typeof owner === 'string') return owner
+    if (unfinished !== null) return unfinished
+    const problem = await new Promise<string | null>(resolve => this.#save(resolve))
+    return problem ?? owner
+  }
+
+  #owner(): MemoryOwner | string {
+    const { tier, incarnation } = this.#options
+    return ownerOf(this.#newest, tier.nodeId, incarnation)
   }
 
   /** When nobody writes any more. */

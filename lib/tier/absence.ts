@@ -6,6 +6,9 @@
  *
  *   suspected --announce--> declaring --publish, one lease after the promises--> away --bring back--> returning --settled--> up
  *                               \--withdraw: heard again--> as before, with the next session
+ *
+ * A node that steps aside and keeps its memory (kept-memory.ts) is announced by wish. It is heard as long as it runs: it is not withdrawn for
+ * that, and not brought back in that life.
  */
 import { takersBetween } from './actors.js'
 import { fencingOf, nextSerial, sessionOf } from './fencing.js'
@@ -23,6 +26,8 @@ import {
 export interface Findings {
   /** Unix seconds, for people. */
   wallClock: number
+  /** Nodes may be declared away: the controller was told --away-after. */
+  isOn: boolean
   /** Why a node is suspected; null: it is not. */
   suspicion(node: number): string | null
   /** A majority has promised, and every lease of the node's session is over. */
@@ -68,12 +73,16 @@ function remaining(topology: Topology, without: number): number[] {
 
 /** The next session of a node: what was promised about the present one no longer matters. */
 export function nextSession(node: TierNode): TierNode {
-  const { declaring: _, away: __, ...rest } = node
+  const { declaring: _, away: __, kept: ___, ...rest } = node
   return { ...rest, session: sessionOf(node) + 1 }
 }
 
-function withdraw(topology: Topology, { suspicion }: Findings): Topology | null {
-  const isOut = (node: TierNode) => suspicion(node.number) === null || !inSomeRing(topology, node.number)
+function withdraw(topology: Topology, { suspicion, isOn }: Findings): Topology | null {
+  const isOut = (node: TierNode) => {
+    // What it would leave behind while others change could not be believed.
+    if (node.kept) return !isOn || topology.generations.length > 1 || whyNotDeclared(topology, node) !== null
+    return suspicion(node.number) === null || !inSomeRing(topology, node.number)
+  }
   const refuted = topology.nodes.find(node => node.declaring && isOut(node))
   return refuted ? nextSerial(withNode(topology, nextSession(refuted))) : null
 }
@@ -105,7 +114,7 @@ function publish(topology: Topology, { isOver, wallClock }: Findings): Topology 
 }
 
 function bringBack(topology: Topology, { mayReturn }: Findings): Topology | null {
-  const node = topology.nodes.find(one => one.away && mayReturn(one))
+  const node = topology.nodes.find(one => one.away && one.kept?.incarnation !== one.incarnation && mayReturn(one))
   if (!node || topology.epoch >= EPOCH_MAX || topology.generations.length >= 2 * GENERATIONS_MAX) return null
   const { away: absent, servers } = currentGeneration(topology)!
   const away = absent.filter(number => number !== node.number)

@@ -9,6 +9,7 @@
  */
 import type { Loop, Timer } from '../transport/loop.js'
 import { fencingOf } from './fencing.js'
+import { whyForgotten, withoutKept } from './kept-memory.js'
 import { ASKS_PER_LEASE } from './lease.js'
 import { formatAddress, LEASE_MS, type NodeStatus, type TopologyStore, type Versioned } from './store.js'
 import { nodeOf, type Topology } from './topology.js'
@@ -20,6 +21,8 @@ export interface MembershipOptions {
   self: Registration
   /** The last topology this node acted by, from its data directory: it starts with it when the store does not answer soon. */
   known?: Topology | null
+  /** It has what this life of it held (kept-memory.ts); null: it begins empty. */
+  memoryOf?: string | null
 }
 
 export interface MembershipCallbacks {
@@ -27,6 +30,8 @@ export interface MembershipCallbacks {
   onTopology(topology: Topology, selfNumber: number): void
   /** The node cannot be, or remain, part of the tier: one sentence, once. */
   onRefused(sentence: string): void
+  /** What it has of its last life must go, before anything else is told: half a sentence why. At most once. */
+  onForgotten?(why: string): void
   /** Something that passes; for the log. */
   onError?(sentence: string): void
 }
@@ -56,6 +61,10 @@ export class Membership {
   /** Epochs settled here that the document does not say yet. */
   readonly #unreported = new Set<number>()
   #reporting = false
+  /** There was a flush_all: no memory that is kept may come back, and the document may not say it yet. */
+  #voidsKept = false
+  /** Until it is registered. */
+  #memoryOf: string | null
   /** Heartbeats of this incarnation. */
   #beats = 0
   #beatMs = LEASE_MS / 3
@@ -66,6 +75,7 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options
+    this.#memoryOf = options.memoryOf ?? null
     this.#status = { incarnation: options.self.incarnation, epoch: 0 }
   }
 
@@ -85,6 +95,12 @@ export class Membership {
   /** This node acts by a lease alone, in the period of fencing that began with this term. Repeated until the document says so. */
   reportFenced(since: number): void {
     this.#fenced = since
+    this.#report()
+  }
+
+  /** What nodes that stepped aside keep in files must not come back. Repeated until the document says so. */
+  voidKept(): void {
+    this.#voidsKept = true
     this.#report()
   }
 
@@ -148,15 +164,28 @@ export class Membership {
 
   #register(): void {
     this.#update(
-      topology => withNode(topology, this.#options.self),
+      topology => {
+        this.#checkMemory(topology)
+        return withNode(topology, this.#options.self)
+      },
       () => {
         this.#claiming = false
         this.#registered = true
+        this.#memoryOf = null
         this.#lastError = null
         this.#endWatch ??= this.#options.store.watch(value => this.#onDocument(value))
       },
       error => this.#failed(error, () => this.#claimOnce()),
     )
+  }
+
+  /** Of the document into which this life will be written, if it is still the same by then. */
+  #checkMemory(topology: Topology): void {
+    const { id, incarnation } = this.#options.self
+    const why = this.#memoryOf === null ? null : whyForgotten(topology, id, incarnation, this.#memoryOf)
+    if (why === null) return
+    this.#memoryOf = null
+    this.#callbacks.onForgotten?.(why)
   }
 
   #onDocument({ topology }: Versioned): void {
@@ -225,7 +254,7 @@ export class Membership {
   }
 
   get #hasNews(): boolean {
-    return this.#unreported.size > 0 || this.#fenced > 0
+    return this.#unreported.size > 0 || this.#fenced > 0 || this.#voidsKept
   }
 
   #withReports(topology: Topology): Outcome {
@@ -234,6 +263,9 @@ export class Membership {
     let next: Topology | null = withFenced(topology, this.#options.self.id, this.#fenced)
     // The document says it, or asks for another period, of which there will be another report.
     if (next === null) this.#fenced = 0
+    const without = this.#voidsKept ? withoutKept(next ?? topology) : null
+    if (without === null) this.#voidsKept = false
+    else next = without
     for (const epoch of [...this.#unreported]) {
       if (isReported(topology, number, epoch)) this.#unreported.delete(epoch)
       else next = withSettled(next ?? topology, number, epoch) ?? next

@@ -75,6 +75,7 @@ export class Outages {
     return {
       findings: {
         wallClock,
+        isOn,
         suspicion: node => {
           if (!isOn || this.#detector.opinion(node) === 'alive') return null
           return `not heard for ${(this.#detector.silentMs(node, now) / 1000).toFixed(1)} s`
@@ -103,7 +104,8 @@ export class Outages {
       if (status?.beat !== undefined) this.#detector.heard(number, { ...status, beat: status.beat }, now)
       if (away && this.#told.get(number) !== away.epoch) {
         this.#told.set(number, away.epoch)
-        this.#detector.declaredAway(number, now)
+        // A restart that was planned says nothing about how often the node fails.
+        if (!node.kept) this.#detector.declaredAway(number, now)
       }
     }
     this.#detector.keep(known)

@@ -32,6 +32,10 @@ export interface TierNode {
   fenced?: number
   /** It is suspected: voters promise not to vouch for its session any more. `since` in Unix seconds. */
   declaring?: { since: number; reason: string }
+  /** It can leave what it holds in a file when it is stopped (-e and --data-dir). */
+  keeps?: boolean
+  /** It steps aside, or did, and leaves what it holds in a file: the life that does (kept-memory.ts). `isVoid`: that must not come back. */
+  kept?: { incarnation: string; isVoid?: boolean }
   /** It stepped aside: weight that it gets back when it starts again. */
   aside?: number
   /** It is away since a generation; `since` in Unix seconds, for people. Who stands in is computed: see standIns in actors.ts. */

@@ -35,6 +35,8 @@ const tierNode = z.object({
   session: session.optional(),
   fenced: session.optional(),
   aside: weight.min(1).optional(),
+  keeps: z.boolean().optional(),
+  kept: z.object({ incarnation: z.string().regex(/^\d{1,20}$/), isVoid: z.boolean().optional() }).optional(),
   declaring: z.object({ since, reason }).optional(),
   away: z.object({ epoch, since, reason }).optional(),
 })

@@ -34,6 +34,8 @@ export interface Registration {
   weight: number
   incarnation: string
   standby?: boolean
+  /** See TierNode. */
+  keeps?: boolean
 }
 
 const UNFINISHED_MAX = 100
@@ -65,6 +67,10 @@ export function withNode(topology: Topology, self: Registration): Outcome<{ numb
     known && (busy || !isNews)
       ? { ...known, ...reached }
       : { ...reached, weight: entering ? weight : 0, state: entering ? 'joining' : 'up' }
+  if (self.keeps) node.keeps = true
+  else delete node.keeps
+  // Another life does not wait to be stopped.
+  if (isNews) delete node.kept
   const nodes = known ? topology.nodes.map(one => (one === known ? node : one)) : [...topology.nodes, node]
   const next = { ...topology, nodes }
   // Started again before everything had moved: it comes back behind that.
@@ -86,6 +92,7 @@ export function withStepAside(topology: Topology, id: string): Outcome<{ change:
   const node = nodeOf(topology, id)
   if (node?.away) return { ok: false, sentence: `node "${id}" is away: it cannot hand anything over` }
   if (node?.aside !== undefined) return { ok: false, sentence: `node "${id}" has stepped aside already` }
+  if (node?.kept) return { ok: false, sentence: `node "${id}" steps aside already, and leaves its memory behind` }
   const coming = node && serversInTheEnd(topology).find(server => server.number === node.number)
   const outcome = withWish(topology, id, 0)
   if (!outcome.ok || !outcome.topology || !node || !coming) return outcome

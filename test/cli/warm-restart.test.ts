@@ -84,9 +84,9 @@ t.test('what does not fit is refused with a sentence, and the node starts empty'
   t.equal(await dial(t, { host: HOST, port: again.port }).ask('get a\r\n', 'END\r\n'), 'VALUE a 0 1\r\n1\r\nEND\r\n')
 })
 
-t.test('a node of a tier hands over instead', async t => {
+t.test('in a tier it needs a disk that says whose the file is', async t => {
   const started = continuum('server', '-p', '-1', '--join', 'embedded://127.0.0.1:1', '--node-id', 'a', '-e', '/tmp/x')
   t.teardown(() => started.stop())
-  await started.until(/-e is for a node alone: in a tier, tier step-aside hands everything over before a restart/)
+  await started.until(/-e in a tier needs --data-dir: without it nobody knows whether the file is of the last life/)
   t.equal(await started.ended, 1)
 })

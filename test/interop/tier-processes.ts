@@ -55,6 +55,11 @@ export class TierProcesses {
     this.#running.delete(id)
   }
 
+  /** What it has printed, while it runs. */
+  output(id: string): string {
+    return this.#running.get(id)?.output() ?? ''
+  }
+
   signal(id: string, signal: 'SIGSTOP' | 'SIGCONT'): void {
     this.#running.get(id)?.child.kill(signal)
   }
@@ -94,7 +99,8 @@ export class TierProcesses {
   async #start(id: string, args: string[]): Promise<Record<string, unknown>> {
     const started = continuum(...args, '--json-ready')
     this.#running.set(id, started)
-    const [line] = await started.until(/^\{.*\}$/m)
+    // The log is JSON as well.
+    const [line] = await started.until(/^\{(?!"level").*\}$/m)
     return JSON.parse(line) as Record<string, unknown>
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Histories of the pure handoff against the model store, with an oracle for each key. All are run in CI (seeds.ts). One seed:
- *   node dist/test/simulation/replay.js SEED [plain|cuts|restarts|pauses|crashes]
+ *   node dist/test/simulation/replay.js SEED [plain|cuts|restarts|pauses|crashes|asides]
  */
 import t from 'tap'
 import { history } from './handoff.js'
@@ -12,11 +12,12 @@ const modes = {
   restarts: { cuts: true, restarts: true },
   pauses: { cuts: true, absence: 'pauses' },
   crashes: { cuts: true, absence: 'crashes' },
+  asides: { cuts: true, absence: 'asides' },
 } as const
-const SEEDS_PER_MODE = { plain: 300, cuts: 400, restarts: 300, pauses: 120, crashes: 120 } as const
+const SEEDS_PER_MODE = { plain: 300, cuts: 400, restarts: 300, pauses: 120, crashes: 120, asides: 120 } as const
 
 t.setTimeout(0)
-for (const mode of ['plain', 'cuts', 'restarts', 'pauses', 'crashes'] as const) {
+for (const mode of ['plain', 'cuts', 'restarts', 'pauses', 'crashes', 'asides'] as const) {
   const seeds = seedsOf(SEEDS_PER_MODE[mode])
   t.test(`${seeds} histories, ${mode}`, { timeout: 1000 * Math.max(240, seeds) }, async t => {
     const totals = { requests: 0, takes: 0 }

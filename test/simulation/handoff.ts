@@ -23,8 +23,11 @@ export interface HistoryOptions {
   restarts?: boolean
   /** Links may break. */
   cuts?: boolean
-  /** Nodes go away and come back: paused with their memory, or (`crashes`) dead half of the time, with their disk alone. */
-  absence?: 'pauses' | 'crashes'
+  /**
+   * Nodes go away and come back: paused with their memory, or (`crashes`) dead half of the time, with their disk alone, or (`asides`) where the
+   * tier has settled, most of the time by stepping aside: they are stopped, and their next life has what the last one held.
+   */
+  absence?: 'pauses' | 'crashes' | 'asides'
   /** Without those that Faults names. */
   without?: readonly FaultName[]
   steps?: number
@@ -192,7 +195,14 @@ class World {
       flushLater: () => {},
       flushPendingSec: () => 0,
     }
-    node.handoff = new Handoff(node.store, effects, undefined, hints, node.acted)
+    const warm = {
+      onForgotten: () => {
+        for (const key of this.#oracles.keys()) this.#mayBeLost(key)
+      },
+    }
+    node.handoff = new Handoff(node.store, effects, undefined, hints, node.acted, node.isWarm ? warm : null)
+    node.isWarm = false
+    node.keptSince = 0
     this.#inform(node, this.#generations)
   }
 
@@ -220,7 +230,14 @@ class World {
     )
     const members = this.#nodes.map(one => one.number).filter(number => number !== node.number)
     node.acted = Math.max(node.acted ?? 0, generations.at(-1)!.epoch)
-    node.handoff.setTopology({ self: node.number, rule: RULE, generations, settled, members })
+    node.handoff.setTopology({
+      self: node.number,
+      rule: RULE,
+      generations,
+      settled,
+      members,
+      keeps: node.keptSince > 0,
+    })
   }
 
   #onSettled(node: SimNode, life: number, epoch: number) {
@@ -452,12 +469,51 @@ class World {
     const out = this.#nodes.filter(({ backAt }) => backAt > 0).length
     if (node.backAt > 0 || !node.alive || out >= 2) return
     node.backAt = this.#now + 40 + Math.floor(random() * (ABSENCE_STEPS_MAX - 40))
+    if (this.#options.absence === 'asides' && random() < 0.8 && this.#stepAside(node, random)) return
     if (this.#options.absence === 'crashes' && random() < 0.5) {
       this.#kill(node, this.#has('disks') && random() < 0.5)
       return
     }
     this.#say('PAUSE', node.number)
     node.paused = true
+  }
+
+  /** Others act for it from now on; it runs on for a while, is stopped, and perhaps started again before they know. */
+  #stepAside(node: SimNode, random: () => number): boolean {
+    const { servers, away } = this.#generations[0]!
+    const members = servers.map(({ number }) => number)
+    const others = this.#nodes.filter(one => one !== node && one.backAt === 0 && members.includes(one.number))
+    if (this.#generations.length > 1 || away.length > 0 || others.length === 0) return false
+    if (!members.includes(node.number)) return false
+    this.#say('ASIDE', node.number)
+    this.#declare(members, [node.number])
+    this.#fence(node)
+    node.keptSince = this.#generations.at(-1)!.epoch
+    const life = node.incarnation
+    const stopIn = 5 + random() * (node.backAt - this.#now - 10)
+    const startIn = stopIn + 5 + random() * 200
+    this.#after(stopIn, () => {
+      if (!node.alive || node.incarnation !== life || node.backAt <= this.#now) return
+      this.#stop(node)
+      this.#after(startIn - stopIn, () => {
+        if (!node.alive && node.incarnation === life && node.backAt > this.#now) this.#start(node)
+      })
+    })
+    return true
+  }
+
+  /** What it holds goes to its next life, if that could not miss anything by it. */
+  #stop(node: SimNode) {
+    const why = node.handoff.epoch < node.keptSince ? 'it does not know yet' : node.handoff.unfinished
+    this.#say('STOP', node.number, why ?? 'with its memory in a file')
+    if (why !== null) {
+      this.#kill(node, false)
+      return
+    }
+    this.#fence(node)
+    this.#flushing.delete(node)
+    node.crash(false)
+    node.isWarm = true
   }
 
   /** Declared away some time after it fell silent, if it is for long; back when it is there again. */

@@ -43,6 +43,10 @@ export class SimNode {
   session = 0
   alive = false
   paused = false
+  /** Generation in which it stepped aside, to leave its memory in a file; 0: it did not. */
+  keptSince = 0
+  /** Its memory is in that file, for its next life. */
+  isWarm = false
   /** While away or about to be: when it comes back. */
   backAt = 0
   /** Until then everything it does takes longer. */
@@ -75,11 +79,11 @@ export class SimNode {
     return START_MS + this.now() * STEP_MS + this.skewMs
   }
 
-  /** A new life: memory is empty, the disk is as it was left. */
+  /** A new life: the disk is as it was left, and memory is empty unless the last life left it in a file. */
   begin(onEvent: (sentence: string) => void): Hints {
     this.incarnation++
     this.alive = true
-    this.store = new ModelStore(() => Math.floor(this.wallMs() / 1000))
+    if (!this.isWarm) this.store = new ModelStore(() => Math.floor(this.wallMs() / 1000))
     this.tickets.clear()
     this.heldForEpoch = []
     this.#noted.clear()

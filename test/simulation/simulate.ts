@@ -1,6 +1,6 @@
 /**
  * The simulation of lib/handoff for as long as wanted, or one history to be read.
- *   npm run simulate -- --seeds 100000 [--from 1] [--mode pauses|crashes|all]     ends at the first that fails, and shrinks it
+ *   npm run simulate -- --seeds 100000 [--from 1] [--mode pauses|crashes|asides|all]     ends at the first that fails, and shrinks it
  *   npm run simulate -- --seed 17 --mode crashes [--shrink]                        prints what happens
  * Exit code 1: a history failed, or an option was wrong.
  */
@@ -8,7 +8,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { type History, type HistoryOptions, history } from './handoff.js'
 import { shrink } from './shrink.js'
 
-const MODES = ['pauses', 'crashes'] as const
+const MODES = ['pauses', 'crashes', 'asides'] as const
 type Mode = (typeof MODES)[number]
 const PROGRESS_MS = 1000
 
@@ -90,7 +90,11 @@ const program = new Command('simulate')
   .addOption(new Option('--seeds <count>', 'so many seeds, 1000 if nothing is said').argParser(count).conflicts('seed'))
   .addOption(new Option('--from <seed>', 'the first of them').argParser(count).default(1))
   .addOption(new Option('--seed <seed>', 'this one, with all that happens').argParser(count))
-  .addOption(new Option('--mode <mode>', 'nodes are paused, or also killed').choices([...MODES, 'all']).default('all'))
+  .addOption(
+    new Option('--mode <mode>', 'nodes are paused, or also killed, or step aside')
+      .choices([...MODES, 'all'])
+      .default('all'),
+  )
   .addOption(new Option('--shrink', 'with --seed: the smallest part of it that still fails'))
 program.parse()
 const flags = program.opts<Flags>()

@@ -58,6 +58,7 @@ class World {
 
   step(): boolean {
     const findings: Findings = {
+      isOn: true,
       wallClock: 1_750_000_000,
       suspicion: node => (this.suspected.has(node) ? 'not heard for 3 s' : null),
       isOver: (node, session) => this.over.has(`${node}:${session}`),
