@@ -71,6 +71,8 @@ export class HintHome {
   #unmarked: HintDone[] = []
   /** Files of a log that is not to be believed, which the disk does not know. */
   #doomed: string[] = []
+  /** A later life will miss some of them: the manifest on the disk names them. */
+  #isMissed = false
 
   constructor(context: HintContext, manifest: HintManifest, onDisk: boolean) {
     const { disk, fsync } = context
@@ -167,6 +169,7 @@ export class HintHome {
   /** The disk holds what is not to be believed, and has not been told so yet. `files`: of that log, other than its manifest. */
   distrust(files: readonly string[] = []): void {
     this.#doomed.push(...files)
+    this.#isMissed ||= files.length > 0
     this.#markSafe = false
     this.#mark()
   }
@@ -290,7 +293,7 @@ export class HintHome {
     else for (const done of this.#unmarked.splice(0)) done(null)
   }
 
-  /** Tells the disk that this log overflowed. When it does not take even that, the files go: a log that lacks some is not believed. */
+  /** Tells the disk that this log overflowed. When it does not take even that, the files go: a log that lacks some is not believed, nor one that is not there. */
   #mark(): void {
     if (this.#marking) return
     this.#marking = true
@@ -301,18 +304,27 @@ export class HintHome {
       for (const done of this.#unmarked.splice(0)) done(failure)
     }
     this.manifest.save(error => {
+      if (!error) this.#isMissed = false
       if (!error) end(null)
       else this.#dropFiles(late => end(late && `the hint log of node ${this.home} cannot be written: ${error.message}`))
     })
   }
 
   #dropFiles(done: DiskDone): void {
-    for (const { made, name } of this.segments) if (made) this.#doomed.push(name)
+    const { manifest } = this
+    for (const { made, name, last } of this.segments) {
+      if (made) this.#doomed.push(name)
+      this.#isMissed ||= made && last <= manifest.namedLast
+    }
     this.index.clear()
     this.segments = []
     this.shape++
-    removeAll(this.context.disk, this.#doomed, error => {
+    // A manifest that names no segment says that nothing is missing: it goes as well.
+    const withManifest = manifest.exists && !this.#isMissed
+    const names = withManifest ? [...this.#doomed, manifest.name] : this.#doomed
+    removeAll(this.context.disk, names, error => {
       if (!error) this.#doomed = []
+      if (!error && withManifest) manifest.exists = false
       done(error)
     })
   }

@@ -13,6 +13,8 @@ export class ManifestFile {
   value: HintManifest
   /** There is one on the disk, though perhaps an older one. */
   exists: boolean
+  /** Number of the last segment that the one on the disk names. */
+  namedLast: number
   readonly #disk: HintDisk
   readonly #sync: HintSync
   #saving = false
@@ -24,6 +26,7 @@ export class ManifestFile {
     this.name = manifestName(value.home)
     this.value = value
     this.exists = exists
+    this.namedLast = exists ? value.last : 0
   }
 
   get busy(): boolean {
@@ -42,9 +45,13 @@ export class ManifestFile {
   #write(): void {
     this.#saving = true
     const waiting = this.#waiting.splice(0)
+    const { last } = this.value
     const end = (error: Error | null) => {
       this.#saving = false
-      if (!error) this.exists = true
+      if (!error) {
+        this.exists = true
+        this.namedLast = last
+      }
       if (this.#waiting.length > 0) this.#write()
       for (const done of waiting) done(error)
     }

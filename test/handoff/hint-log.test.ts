@@ -292,6 +292,23 @@ t.test('when not even the manifest can be written, the segments go: that is noti
   t.equal(b.look('a'), 'lost')
 })
 
+t.test('a log that was empty when the disk broke is not believed to be whole', async t => {
+  for (const withRemoval of [true, false]) {
+    const b = bench()
+    b.log.begin(3, false)
+    b.disk.settle()
+    t.same(names(b), ['home-3.log'])
+    b.disk.broken = operation => operation === 'write' || (!withRemoval && operation === 'remove')
+    const said = b.append(3, { key: 'a', value: 'one', version: 1n })
+    b.disk.settle()
+    if (withRemoval) t.equal(said.failure, null)
+    else t.match(said.failure, /the hint log of node 3 cannot be written: input\/output error/)
+    b.disk.broken = null
+    b.open()
+    t.equal(b.log.homes().includes(3), !withRemoval, 'of a log that is not there a node believes nothing')
+  }
+})
+
 t.test('a log of another tier, a missing file, an unreadable one', async t => {
   const damage: [string, (b: Bench) => void, RegExp][] = [
     ['tier', b => Object.assign(b.options, { tier: 'another' }), /of its manifest: it is of the tier test/],

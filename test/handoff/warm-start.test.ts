@@ -1,6 +1,7 @@
 /** A node that begins with what its last life held: what could have been flushed meanwhile goes, if nobody can say; what it keeps it gives to nobody. */
 import t from 'tap'
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { createArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { encodeRecord } from '../../lib/engine/record.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import { NO_HINTS } from '../../lib/handoff/hints.js'

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { createArena, Engine } from '../../lib/engine/engine.js'
+import { createArena } from '../../lib/engine/arena.js'
+import { Engine } from '../../lib/engine/engine.js'
 import { loadMemory, saveMemory } from '../../lib/server/memory-file.js'
 import type { MemoryOwner } from '../../lib/tier/kept-memory.js'
 
