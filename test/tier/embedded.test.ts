@@ -125,6 +125,10 @@ t.test('a store that is not there, and one that comes later', async t => {
     () => statuses(patient),
     live => live.has('a'),
   )
+  await until(
+    () => seen.length,
+    length => length > 0,
+  )
   t.same(seen, [0], 'watch and lease were taken up again')
   second.stop()
 })
