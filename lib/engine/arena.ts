@@ -7,10 +7,11 @@ import type { Arena, EngineOptions } from './contract.js'
 import type { HousekeepingWasm } from './housekeeping.js'
 import { computeLayout, fullOptions, initialise } from './layout.js'
 import { initialiseAutomove, type PagesWasm } from './pages.js'
+import type { PrefixesWasm } from './prefixes.js'
 import type { SplitGetWasm } from './split-get.js'
 
 /** The wasm's exports (lib/engine/assembly/index.ts). Results are i32: addresses are made unsigned by `>>> 0`. */
-export interface Wasm extends HousekeepingWasm, PagesWasm, SplitGetWasm {
+export interface Wasm extends HousekeepingWasm, PagesWasm, PrefixesWasm, SplitGetWasm {
   attach(thread: number): void
   time(): number
   run(offset: number, length: number, kind: number, value: number, txStart: number, single: number): number
@@ -21,8 +22,6 @@ export interface Wasm extends HousekeepingWasm, PagesWasm, SplitGetWasm {
   release(handle: number): void
   setNow(seconds: number): void
   noteText(stream: number, text: number, length: number): void
-  lockPrefixes(): number
-  unlockPrefixes(): void
   clearPrefixes(): void
   findFreeSlot(): number
   switchTo(slot: number): void
@@ -102,17 +101,15 @@ const instances = new WeakMap<WebAssembly.Memory, Wasm[]>()
 export function instanceOf(arena: Arena, thread: number): Wasm {
   const known = instances.get(arena.memory) ?? []
   instances.set(arena.memory, known)
-  const words = new Int32Array(arena.memory.buffer)
-  known[thread] ??= new WebAssembly.Instance(arena.module, {
-    env: {
-      memory: arena.memory,
-      abort: () => {
-        throw new Error('the engine met a state that cannot be')
-      },
-    },
-    host: {
-      sleep: (address: number) => Atomics.wait(words, address >>> 2, LOCK_AWAITED, LOCK_SLEEP_MS),
-    },
-  }).exports as unknown as Wasm
+  known[thread] ??= instantiate(arena)
   return known[thread]
+}
+
+function instantiate({ module, memory }: Arena): Wasm {
+  const words = new Int32Array(memory.buffer)
+  const abort = () => {
+    throw new Error('the engine met a state that cannot be')
+  }
+  const sleep = (address: number) => Atomics.wait(words, address >>> 2, LOCK_AWAITED, LOCK_SLEEP_MS)
+  return new WebAssembly.Instance(module, { env: { memory, abort }, host: { sleep } }).exports as unknown as Wasm
 }

@@ -7,8 +7,8 @@ import type { PrefixFigures } from './contract.js'
 const BUCKETS = 1024
 const ENTRY = 40
 
-/** The wasm's exports that are asked for it. */
-interface PrefixesWasm {
+/** The wasm's exports that are asked for it (lib/engine/assembly/index.ts). */
+export interface PrefixesWasm {
   /** Where the entries end. */
   lockPrefixes(): number
   unlockPrefixes(): void

@@ -304,9 +304,13 @@ export class HintHome {
       for (const done of this.#unmarked.splice(0)) done(failure)
     }
     this.manifest.save(error => {
-      if (!error) this.#isMissed = false
-      if (!error) end(null)
-      else this.#dropFiles(late => end(late && `the hint log of node ${this.home} cannot be written: ${error.message}`))
+      if (error) {
+        const why = `the hint log of node ${this.home} cannot be written: ${error.message}`
+        this.#dropFiles(late => end(late && why))
+        return
+      }
+      this.#isMissed = false
+      end(null)
     })
   }
 

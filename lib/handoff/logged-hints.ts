@@ -3,10 +3,11 @@
  * log has on the disk alone, and the answers for a node whose log could not be opened: then nothing is remembered, and
  * whatever could have been is void.
  */
+
+import { keyOfName, nameOfKey } from '../engine/key-name.js'
 import type { HintLog, HintStats } from './hint-log.js'
 import { type HintDone, together } from './hint-writer.js'
 import type { Hints } from './hints.js'
-import { keyOfName, nameOfKey } from './key-name.js'
 
 /** Entries read at once when the log of an earlier life is gone through. */
 const PART = 1000

@@ -6,7 +6,7 @@
  * A take that was sent to a node in the place of an absent one is *in doubt* until its answer is here: the key may have been
  * handed over. Bound: `isFull`. Decides nothing.
  */
-import { nameOfKey } from './key-name.js'
+import { nameOfKey } from '../engine/key-name.js'
 
 /** Someone who waits until a key is owned. Exactly one of the three is called, once. */
 export interface Waiter {

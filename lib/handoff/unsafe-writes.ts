@@ -7,7 +7,7 @@
  * Bounds: one entry a key, for as long as the log's queue is.
  */
 import type { EngineApi } from '../engine/contract.js'
-import { nameOfKey } from './key-name.js'
+import { nameOfKey } from '../engine/key-name.js'
 
 interface Unsafe {
   /** What memory held before the oldest of them, and since when; null: nothing that counts. */

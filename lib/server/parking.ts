@@ -4,8 +4,10 @@
  * Bounded in number and bytes; nobody waits longer than the time limit, and nothing is executed after it. What another node passed on
  * has its limit from there, so that it may be over before that of those who came earlier.
  */
+
+import { keyOfName, nameOfKey } from '../engine/key-name.js'
 import type { Loop, Timer } from '../transport/loop.js'
-import { keyName, type Request, serverError } from './request.js'
+import { type Request, serverError } from './request.js'
 
 export interface ParkingOptions {
   loop: Loop
@@ -58,7 +60,7 @@ export class Parking {
   }
 
   has(key: Uint8Array): boolean {
-    return this.#byKey.size > 0 && this.#byKey.has(keyName(key))
+    return this.#byKey.size > 0 && this.#byKey.has(nameOfKey(key))
   }
 
   /** Until its key was taken. */
@@ -95,7 +97,7 @@ export class Parking {
     request.cancel = null
     const now = loop.now()
     request.until ??= now + timeoutMs
-    const name = keyName(key)
+    const name = nameOfKey(key)
     const known = this.#byKey.get(name)
     if (known) {
       known.requests.push(request)
@@ -160,7 +162,7 @@ export class Parking {
       if (request.dropped) this.#options.count('requests_dropped', 1)
       else if (this.#isLate(request)) request.answer(serverError(request, TOO_LATE))
       // If one of them has to take again, those after it wait behind it, whatever the engine would say now.
-      else if (this.#byKey.has(key)) this.park(Buffer.from(key, 'latin1'), request)
+      else if (this.#byKey.has(key)) this.park(keyOfName(key), request)
       else this.#options.execute(request)
     }
   }

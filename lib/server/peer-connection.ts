@@ -11,13 +11,15 @@
  * How far the asker's clock is by now, at most, is asked of it when the link opens, and every two seconds since (clock-bound.ts).
  * A link is not read while its replies do not get out, or while too many of its requests are under way.
  */
+
+import { nameOfKey } from '../engine/key-name.js'
 import type { Frame } from '../transport/frame.js'
 import { FrameType } from '../transport/frame.js'
 import type { Link, LinkCallbacks, LinkPeer } from '../transport/link.js'
 import type { Timer } from '../transport/loop.js'
 import type { DataPlane } from './data-plane.js'
 import type { Parking } from './parking.js'
-import { keyName, type Request, serverError, shapeOf } from './request.js'
+import { type Request, serverError, shapeOf } from './request.js'
 
 interface PeerRequest extends Request {
   link: LinkState
@@ -163,7 +165,7 @@ export class PeerConnections implements LinkCallbacks {
     if (!isPeerRequest(request)) return
     const key = shapeOf(request.bytes)?.key
     if (!key) return
-    const name = keyName(key)
+    const name = nameOfKey(key)
     let passedOn = request.passedOn ?? this.#passedOn.get(name)
     if (!passedOn) {
       passedOn = { name, epoch, count: 0, hops: 0, behind: [] }
@@ -237,7 +239,7 @@ export class PeerConnections implements LinkCallbacks {
         this.#parking.park(key, request)
         return
       }
-      const passedOn = key && this.#passedOn.get(keyName(key))
+      const passedOn = key && this.#passedOn.get(nameOfKey(key))
       const routeChanged = passedOn?.epoch !== this.#plane.engine.epoch()
       if (passedOn && request.hops <= passedOn.hops && (routeChanged || passedOn.behind.length > 0)) {
         passedOn.behind.push(request)

@@ -140,9 +140,6 @@ export function isRead(bytes: Buffer): boolean {
   return name === 'get' || name === 'gets' || name === 'me'
 }
 
-export const keyName = (key: Uint8Array): string =>
-  Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
-
 /** `SERVER_ERROR reason`, or nothing for a request that wants no reply. */
 export function serverError(request: Request, reason: string): Buffer {
   return (request.noreply ?? isNoreply(request.bytes)) ? EMPTY : Buffer.from(`SERVER_ERROR ${reason}\r\n`)

@@ -60,6 +60,15 @@ async function setAll(t: Test, client: TextClient, keys: readonly string[], valu
   t.equal(await client.all(sets), 'STORED\r\n'.repeat(keys.length))
 }
 
+/** A whole tier in which every key has the value "before", and a client of node a. */
+async function filled(t: Test): Promise<{ tier: QuickTier; a: TextClient }> {
+  const tier = new QuickTier(t)
+  await tier.all()
+  const a = tier.client('a')
+  await setAll(t, a, KEYS, 'before')
+  return { tier, a }
+}
+
 /** Writes and reads all the time; what was not answered as it should be. */
 async function load(client: TextClient, name: string, isOver: () => boolean): Promise<string[]> {
   const wrong = new Set<string>()
@@ -86,10 +95,7 @@ async function same(t: Test, client: TextClient, wanted: ReadonlyMap<string, str
 }
 
 t.test('what was written or deleted meanwhile counts, the rest is there again', { timeout: 300_000 }, async t => {
-  const tier = new QuickTier(t)
-  await tier.all()
-  const a = tier.client('a')
-  await setAll(t, a, KEYS, 'before')
+  const { tier, a } = await filled(t)
   await tier.stepAside('b')
   const told = new Map(KEYS.map(key => [key, 'before']))
   const write = async (client: TextClient, keys: readonly string[], value: string) => {
@@ -147,10 +153,7 @@ t.test('while others take over nobody is refused', { timeout: 300_000 }, async t
 })
 
 t.test('a flush_all meanwhile holds', { timeout: 300_000 }, async t => {
-  const tier = new QuickTier(t)
-  await tier.all()
-  const a = tier.client('a')
-  await setAll(t, a, KEYS, 'before')
+  const { tier, a } = await filled(t)
   await tier.stepAside('b')
   await tier.end('b')
   t.equal(await a.all('flush_all\r\n'), 'OK\r\n')
@@ -162,10 +165,7 @@ t.test('a flush_all meanwhile holds', { timeout: 300_000 }, async t => {
 })
 
 t.test('a life without the file in between: it is not believed', { timeout: 300_000 }, async t => {
-  const tier = new QuickTier(t)
-  await tier.all()
-  const a = tier.client('a')
-  await setAll(t, a, KEYS, 'before')
+  const { tier, a } = await filled(t)
   await tier.stepAside('b')
   await tier.end('b')
   await tier.node('b')
