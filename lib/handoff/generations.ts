@@ -74,17 +74,23 @@ function ringOf(spec: GenerationSpec, rule: RingRule): Ring {
   return ring
 }
 
-function ringLike(spec: GenerationSpec, rule: RingRule): Ring {
-  const key = JSON.stringify([rule, spec.servers])
+function ringLike({ servers }: Pick<GenerationSpec, 'servers'>, rule: RingRule): Ring {
+  const plain = servers.map(({ host, port, weight }) => ({ host, port, weight }))
+  const key = JSON.stringify([rule, plain])
   const known = rings.get(key)
   if (known) return known
-  const made = new Ring(
-    spec.servers.map(({ host, port, weight }) => ({ host, port, weight })),
-    rule,
-  )
+  const made = new Ring(plain, rule)
   if (rings.size >= RINGS_KEPT_MAX) rings.delete(rings.keys().next().value as string)
   rings.set(key, made)
   return made
+}
+
+/**
+ * The ring of a generation that may come is made now: when it comes all nodes must act by it at the same time, and requests wait for
+ * the last one.
+ */
+export function prepareRing(servers: GenerationSpec['servers'], rule: RingRule): Ring {
+  return ringLike({ servers }, rule)
 }
 
 export class Generations {

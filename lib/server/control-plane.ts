@@ -10,6 +10,7 @@
  * is the taker on links that it dialed and the source on links that it accepted.
  */
 import type { EngineApi } from '../engine/contract.js'
+import { prepareRing } from '../handoff/generations.js'
 import { Handoff, type HandoffEffects, type Role } from '../handoff/handoff.js'
 import type { HintStats } from '../handoff/hint-log.js'
 import type { Hints } from '../handoff/hints.js'
@@ -17,6 +18,7 @@ import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
 import type { WarmStart } from '../handoff/warm-start.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
+import { serversAfter } from '../tier/controller.js'
 import { isNewer } from '../tier/fencing.js'
 import { hasKept, isKept } from '../tier/kept-memory.js'
 import { currentGeneration, type Topology, tierConfigOf } from '../tier/topology.js'
@@ -112,6 +114,8 @@ export class ControlPlane {
   #dropping: { planes: number; done: () => void } = { planes: 0, done: () => {} }
   /** The newest picture is not in force yet, as this node may not act by it. */
   #waitsForLease = false
+  /** Who waits for the first picture to be in force, or to wait for the lease. */
+  #starting: (() => void)[] = []
   /** Who waits for a picture of this epoch or a later one to be in force. */
   #enforced: { epoch: number; done: () => void }[] = []
   readonly #dialed = new Map<number, Dialed>()
@@ -243,6 +247,7 @@ export class ControlPlane {
     const self = this.#self
     const acts = newest.servers.some(({ number }) => number === self) && !newest.away.includes(self)
     this.#waitsForLease = acts && (this.keeper?.awaitsSession === true || this.#dropping.planes > 0)
+    if (this.#waitsForLease) this.#hasBegun()
     if (this.#waitsForLease || this.#stopped) return
     const { acted } = this.#options
     const hasAbsence = topology.generations.some(({ away }) => away.length > 0)
@@ -253,18 +258,34 @@ export class ControlPlane {
     }
     const kept = topology.nodes.filter(isKept)
     const isVoid = (number: number) => kept.some(node => node.number === number && node.kept!.isVoid)
+    const rule = { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer }
     const settled = new Set<number>()
     for (const change of topology.changes) {
       if (change.epoch !== undefined && change.settled?.includes(self)) settled.add(change.epoch)
     }
     this.handoff.setTopology({
       self,
-      rule: { dialect: topology.dialect, pointsPerServer: topology.pointsPerServer },
+      rule,
       generations: topology.generations,
       settled,
       members: this.#members().filter(number => !isVoid(number)),
       keeps: kept.some(({ number }) => number === self),
     })
+    const queued = topology.changes.find(change => change.state === 'queued')
+    const next = queued ? serversAfter(topology, queued) : []
+    if (next.length > 0) prepareRing(next, rule)
+    this.#tickSoon()
+  }
+
+  /** `done` when a picture is in force, or cannot be for now: the tier has no ring yet, or this node may not act yet. */
+  whenBegun(done: () => void): void {
+    const epoch = this.#topology?.epoch ?? 0
+    this.#starting.push(done)
+    if (this.#waitsForLease || this.handoff.epoch >= epoch) this.#hasBegun()
+  }
+
+  #hasBegun(): void {
+    for (const done of this.#starting.splice(0)) done()
   }
 
   #onVouchedFor(done: () => void): void {
@@ -370,6 +391,7 @@ export class ControlPlane {
   #onPublished(epoch: number): void {
     // First: with the route, data planes begin what peers have asked by it, and must find that this node may act.
     this.#enforce(epoch)
+    this.#hasBegun()
     this.#announceRoute(epoch)
     this.#noteLeaving()
   }

@@ -207,7 +207,7 @@ export class TierMember {
           save(() => {
             this.#openHints(topology.tier, hints).then(() => {
               control.setTopology(topology, number)
-              resolve()
+              control.whenBegun(resolve)
             }, reject)
           })
         },

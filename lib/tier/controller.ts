@@ -63,7 +63,7 @@ export function whyWaiting(topology: Topology, change: Change, live: Live): stri
   if (topology.generations.length >= UNRETIRED_MAX && !change.givenUp)
     return `waits, as ${topology.generations.length} generations are not retired`
   const missing = missingNode(topology, servers, live)
-  return missing === null ? null : `waits for node ${missing}, which does not answer`
+  return missing === null ? null : `waits for node ${missing.id}, ${missing.why}`
 }
 
 /** The newest ring with one change applied. */
@@ -188,10 +188,21 @@ function sameServers(one: Servers, other: Servers): boolean {
   return JSON.stringify(one) === JSON.stringify(other)
 }
 
-/** Id of a node of the old or the new ring that is neither alive nor declared away: its keys could neither be taken nor given. */
-function missingNode(topology: Topology, after: Servers, live: Live): string | null {
-  const numbers = new Set([...(currentGeneration(topology)?.servers ?? []), ...after].map(server => server.number))
-  return topology.nodes.find(node => numbers.has(node.number) && !node.away && !live.has(node.id))?.id ?? null
+/**
+ * A node of the old or the new ring that is neither alive nor declared away: its keys could neither be taken nor given. Or one that
+ * enters, and does not act by the newest generation yet: the others would ask it for its keys while it still looks for them.
+ */
+function missingNode(topology: Topology, after: Servers, live: Live): { id: string; why: string } | null {
+  const before = new Set(currentGeneration(topology)?.servers.map(server => server.number))
+  const wanted = new Set([...before, ...after.map(server => server.number)])
+  for (const { id, number, away } of topology.nodes) {
+    if (away || !wanted.has(number)) continue
+    const status = live.get(id)
+    if (!status) return { id, why: 'which does not answer' }
+    if (!before.has(number) && status.epoch < topology.epoch)
+      return { id, why: `which is not at generation ${topology.epoch} yet` }
+  }
+  return null
 }
 
 /** Nodes that left and stopped are remembered only as long as there is room; the newest number stays, as numbers are never reused. */

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { type GenerationSpec, Generations } from '../../lib/handoff/generations.js'
+import { type GenerationSpec, Generations, prepareRing } from '../../lib/handoff/generations.js'
 import { Ring } from '../../lib/ketama/index.js'
 
 const rule = { dialect: 'libmemcached-weighted', pointsPerServer: 160 } as const
@@ -25,6 +25,14 @@ t.test('actors are the owners of each ring, in server numbers', async t => {
     const wrong = hashes(2000).filter(hash => picture.actor(epoch, picture.arcAt(hash)) !== numbers[ring.indexAt(hash)])
     t.same(wrong, [])
   }
+})
+
+t.test('a ring that was prepared is the one that the generation has', async t => {
+  const prepared = prepareRing([server(21), server(22)], rule)
+  const written = [server(21), server(22)].map(({ weight, port, number, host }) => ({ weight, host, number, port }))
+  t.equal(prepareRing(written, rule), prepared, 'however the document writes it')
+  t.not(prepareRing([server(22), server(21)], rule), prepared, 'order decides ties')
+  t.not(prepareRing([server(21), server(22, 2)], rule), prepared)
 })
 
 t.test('a join: only the newcomer takes, from each that loses', async t => {

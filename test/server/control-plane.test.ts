@@ -95,3 +95,66 @@ t.test('a node that returns may act before its data planes hear of the route', a
   )
   control.stop()
 })
+
+t.test(
+  'a node that begins asks the others for their clocks at once, also when its disk had to be written first',
+  async t => {
+    const world = new SimulatedWorld(1)
+    const arena = createArena({ memoryLimitMb: 64, threads: 1, versionText: 'test', routePointsMax: 1 << 12 })
+    const loop = world.loop(HOST, new Uint8Array(1 << 17))
+    let askedAt = -1
+    world.loop('10.0.0.2', new Uint8Array(1 << 17)).listen(
+      { host: '10.0.0.2', port: 11400 },
+      () => {
+        askedAt = loop.now()
+        return { onReadable() {}, onWritable() {}, onClose() {} }
+      },
+      () => {},
+      sentence => t.fail(sentence),
+    )
+    let noted = false
+    const control = new ControlPlane({
+      ...{ loop, engine: new Engine(arena, 1), migrationRate: null, secret: null },
+      dataPlanes: [{ post() {}, onMessage() {} }],
+      identity: { id: 'n1', incarnation: '1' },
+      peerListen: { host: HOST, port: 11400 },
+      parseTopology: text => JSON.parse(text) as Topology,
+      onSettled: () => {},
+      onProgress: () => {},
+      report: () => '',
+      onEvent: () => {},
+      acted: {
+        before: null,
+        isNoted: () => noted,
+        note: (_, then) =>
+          world.after(5, () => {
+            noted = true
+            then()
+          }),
+      },
+    })
+    control.start(
+      () => {},
+      sentence => t.fail(sentence),
+    )
+    const { fencing: _, ...plain } = topology(1)
+    const began = loop.now()
+    let begunAt = -1
+    control.setTopology(plain, 1)
+    control.whenBegun(() => {
+      begunAt = loop.now()
+    })
+    t.ok(
+      world.runUntil(() => askedAt >= 0, 60_000),
+      'asked',
+    )
+    t.ok(askedAt - began < 50, `after ${askedAt - began} ms`)
+    t.equal(begunAt, -1, 'it has not begun')
+    t.ok(
+      world.runUntil(() => begunAt >= 0, 60_000),
+      'one that does not answer is not there',
+    )
+    t.equal(control.handoff.epoch, 1, 'what it begins with is in force')
+    control.stop()
+  },
+)

@@ -129,6 +129,7 @@ export class CoordinatedTier implements TierUnderTest {
     }
     const membership = new Membership({ store, loop, self })
     this.#memberships.set(node, membership)
+    node.onActs = epoch => membership.setStatus({ epoch })
     membership.start({
       onTopology: (topology, number) => node.control?.setTopology(topology, number),
       onRefused: sentence => {

@@ -67,6 +67,8 @@ export class SimNode {
   readonly events: string[] = []
   /** Called with each start: gives the node its membership. */
   onStarted: (node: SimNode) => void = () => {}
+  /** Called again and again with the epoch that it acts by. */
+  onActs: (epoch: number) => void = () => {}
 
   constructor(world: SimulatedWorld, random: Random, number: number, onSettled: SimNode['settledCallback']) {
     this.#world = world
@@ -120,7 +122,7 @@ export class SimNode {
       peerListen: { host: this.host, port: PEER_PORT },
       parseTopology: text => JSON.parse(text) as Topology,
       onSettled: epoch => this.#onSettled(this, epoch),
-      onProgress: () => {},
+      onProgress: epoch => this.onActs(epoch),
       report: () => '',
       onEvent: sentence => this.events.push(sentence),
     })

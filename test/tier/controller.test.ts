@@ -5,6 +5,7 @@ import { nextTopology, whyWaiting } from '../../lib/tier/controller.js'
 import type { NodeStatus } from '../../lib/tier/store.js'
 import {
   CHANGES_KEPT_MAX,
+  EPOCH_MAX,
   emptyTopology,
   isSettled,
   nodeOf,
@@ -14,7 +15,9 @@ import {
 import { checkTopology } from '../../lib/tier/validate.js'
 import { withDrain, withNode, withReweight, withSettled } from '../../lib/tier/wishes.js'
 
-const alive = (...ids: string[]) => new Map<string, NodeStatus>(ids.map(id => [id, { incarnation: '1', epoch: 0 }]))
+/** They act by the newest generation, whichever that is. */
+const alive = (...ids: string[]) =>
+  new Map<string, NodeStatus>(ids.map(id => [id, { incarnation: '1', epoch: EPOCH_MAX }]))
 
 function registered(topology: Topology, id: string, weight = 1, incarnation = '1'): Topology {
   const port = 12_000 + id.charCodeAt(0)
@@ -101,6 +104,18 @@ t.test('what a node was asked last counts, also while the ring waits for another
     end.generations.at(-1)?.servers.map(({ number, weight }) => ({ number, weight })),
     [{ number: nodeOf(end, 'e')?.number, weight: 2 }],
   )
+})
+
+t.test('a node enters the ring once it acts by the newest generation: others would wait for it meanwhile', async t => {
+  const asked = registered(threeNodes(), 'd')
+  const live = alive('a', 'b', 'c')
+  live.set('d', { incarnation: '1', epoch: 0 })
+  t.equal(nextTopology(asked, live), null)
+  t.equal(whyWaiting(asked, asked.changes.at(-1)!, live), 'waits for node d, which is not at generation 1 yet')
+  live.set('d', { incarnation: '1', epoch: 1 })
+  t.equal(nextTopology(asked, live)?.epoch, 2)
+  live.set('a', { incarnation: '1', epoch: 0 })
+  t.equal(nextTopology(asked, live)?.epoch, 2, 'who is in the ring already is not waited for')
 })
 
 t.test('a join: running until every taker has settled', async t => {

@@ -157,6 +157,7 @@ t.test('a whole tier over real links, its coordinator killed and started again',
     membership.start({
       onTopology(topology, number) {
         heard.set(id, topology)
+        membership.setStatus({ epoch: topology.epoch })
         if (topology.changes.some(change => change.takers?.includes(number))) membership.reportSettled(topology.epoch)
       },
       onRefused: sentence => t.fail(sentence),

@@ -53,7 +53,8 @@ class Tier {
   /** Everybody is heard all the time, and takers settle unless they are away. */
   run(settles = true): void {
     for (let steps = 0; steps < 200; steps++) {
-      const live = new Map(this.topology.nodes.map(node => [node.id, { incarnation: node.incarnation, epoch: 0 }]))
+      const { epoch } = this.topology
+      const live = new Map(this.topology.nodes.map(node => [node.id, { incarnation: node.incarnation, epoch }]))
       const findings: Findings = {
         ...{ wallClock: NOW, isOn: this.isOn, suspicion: () => null },
         ...{ isOver: () => this.isOver, mayReturn: () => true },

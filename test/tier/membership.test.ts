@@ -59,6 +59,7 @@ function join(
     onTopology(topology, number) {
       heard.topologies.push(topology)
       heard.number = number
+      membership.setStatus({ epoch: topology.epoch })
       if (runningChange(topology)?.takers?.includes(number)) membership.reportSettled(topology.epoch)
     },
     onRefused: sentence => heard.refused.push(sentence),

@@ -18,7 +18,7 @@ const after = (topology: Topology, outcome: Outcome): Topology => {
 function run(first: Topology, settles = true): Topology {
   let topology = first
   for (;;) {
-    const live = new Map(topology.nodes.map(node => [node.id, { epoch: 0 } as never]))
+    const live = new Map(topology.nodes.map(node => [node.id, { epoch: topology.epoch } as never]))
     const next = nextTopology(topology, live)
     if (next) topology = next
     else {
