@@ -19,6 +19,10 @@ const MIB = 1 << 20
 /** Work of a key at both ends, as bytes that take as long. */
 export const KEY_COST_BYTES = 512
 
+/** Values of 100 bytes, which most are. */
+const BYTES_PER_COST_AT_FIRST = 0.2
+const BATCH_BYTES_MIN = 1024
+
 export const DEFAULT_LIMITS: ThrottleLimits = {
   startPerSec: MIB / 4,
   minPerSec: MIB / 4,
@@ -43,6 +47,8 @@ export class Throttle {
   #ratePerSec: number
   #judgedAt: number
   #freeAt: number
+  /** Of the last batches, the later ones count more: below 1, as keys cost more than their bytes. */
+  #bytesPerCost = BYTES_PER_COST_AT_FIRST
 
   constructor(now: number, limits: ThrottleLimits = DEFAULT_LIMITS) {
     this.#limits = limits
@@ -60,15 +66,17 @@ export class Throttle {
     return Math.max(0, this.#freeAt - now)
   }
 
-  /** Bytes worth asking for in one batch: about 20 ms of the present rate. */
+  /** Bytes worth asking for in one batch: about 20 ms of the present rate, less what their keys will cost. */
   batchBytes(): number {
-    return Math.min(256 * 1024, Math.max(16 * 1024, Math.round(this.#ratePerSec / 50)))
+    const cost = Math.min(256 * 1024, Math.max(16 * 1024, this.#ratePerSec / 50))
+    return Math.max(BATCH_BYTES_MIN, Math.round(cost * this.#bytesPerCost))
   }
 
   /** A batch of `keys` with `bytes` in all came; `lagMs` is how late the later of the two loops ran. */
   observe(now: number, bytes: number, keys: number, lagMs: number): void {
     const { minPerSec, maxPerSec, increasePerSec, lateMs } = this.#limits
     const cost = bytes + keys * KEY_COST_BYTES
+    if (keys > 0) this.#bytesPerCost = (this.#bytesPerCost + bytes / cost) / 2
     this.#freeAt = Math.max(this.#freeAt, now) + (cost / this.#ratePerSec) * 1000
     const elapsed = now - this.#judgedAt
     if (lagMs > lateMs) {

@@ -42,3 +42,17 @@ t.test('an operator may hold it below what both ends can bear', async t => {
   t.equal(throttle.ratePerSec, 1000)
   t.same(limitsWithin(2 ** 40), DEFAULT_LIMITS)
 })
+
+t.test('a batch is as much work whether its values are small or large', async t => {
+  const throttle = new Throttle(0, { ...limits, increasePerSec: 0 })
+  const batchOf = (valueBytes: number) => {
+    for (let n = 0; n < 20; n++) throttle.observe(n, 10 * valueBytes, 10, 0)
+    const bytes = throttle.batchBytes()
+    return bytes + (bytes / valueBytes) * KEY_COST_BYTES
+  }
+  const large = batchOf(100_000)
+  const small = batchOf(100)
+  t.ok(small > large * 0.9 && small < large * 1.1, `${small} and ${large}`)
+  batchOf(1)
+  t.equal(throttle.batchBytes(), 1024, 'there is a least, or nothing would move')
+})
