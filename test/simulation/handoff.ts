@@ -781,7 +781,13 @@ class World {
         }
       })
     }
-    node.tickets.set(ticket, { go, refuse: reason => this.#violations.push(`refused: ${reason}`) })
+    const refuse = (reason: string) => {
+      node.tickets.delete(ticket)
+      const waiting = this.#parkedAt(node).get(request.key) ?? []
+      this.#parkedAt(node).delete(request.key)
+      for (const one of waiting) this.#refuse(one, reason)
+    }
+    node.tickets.set(ticket, { go, refuse })
     node.handoff.need(ticket, Buffer.from(request.key))
   }
 
