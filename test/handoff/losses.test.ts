@@ -133,6 +133,15 @@ t.test('a miss for what a log has lost is told when the disk knows it (crashes, 
   t.equal(node.get(key), `hit first of ${key}`, 'the next life believes the log, as nobody was told otherwise')
 })
 
+t.test('a logged write that cannot be read is called missing when the disk knows it', async t => {
+  const { node, key } = standIn()
+  node.disk.broken = () => true
+  t.match(node.get(key), REFUSED)
+  t.match(node.get(key), REFUSED)
+  node.restart()
+  t.equal(node.get(key), `hit first of ${key}`)
+})
+
 t.test('once the disk knows, it is a miss in this life and in the next', async t => {
   const { node, key, other } = standIn()
   node.breakDisk()

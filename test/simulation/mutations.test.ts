@@ -163,6 +163,12 @@ const MUTATIONS: HandoffMutation[] = [
     ],
   },
   {
+    rule: 'what follows from the loss of a log is told when the disk knows of it',
+    seed: 22177,
+    absence: 'crashes',
+    edits: [handoff('logged-hints', 'return this.#log === null || this.#log.areLossesSafe', 'return true')],
+  },
+  {
     rule: 'what the log refuses is not executed, and what was executed is undone',
     seed: 1004,
     absence: 'crashes',

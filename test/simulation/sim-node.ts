@@ -115,11 +115,12 @@ export class SimNode {
     this.disk.crash(power && this.fsync === 'always')
   }
 
-  /** Would a later life of this node know the write that memory holds of the key? */
+  /** Would a later life of this node know the write that memory holds of the key? Not if it was given away, and came back by another. */
   isSafe(key: string): boolean {
     const held = this.store.items.get(key)
     if (!held || this.#noted.get(key) !== held.version) return false
-    return this.hints.find(Buffer.from(key, 'latin1')) >= 0
+    const found = this.log?.find(Buffer.from(key, 'latin1'))
+    return found?.state === 'held' && found.deleted === (held.value === undefined)
   }
 
   /** Homes whose log at this node lacks something. */
