@@ -233,7 +233,8 @@ export class Taker {
       const generations = this.#generations!
       const arc = generations.arcAt(this.#store.point(own))
       if (failure !== null) waiter.failed(failure)
-      else if (generations.actor(generation, arc) !== this.#self) waiter.owned() // retired: it has all, as in #end
+      else if (generations.actor(generation, arc) !== this.#self)
+        waiter.owned() // retired: it has all, as in #end
       else this.#acquireAgain({ key: own, generation }, waiter)
     })
   }

@@ -99,7 +99,8 @@ class StandIn {
   }
 
   tick(): void {
-    this.handoff.tick((this.#now += 100), 0)
+    this.#now += 100
+    this.handoff.tick(this.#now, 0)
     this.disk.settle()
   }
 
@@ -131,6 +132,18 @@ t.test('a miss for what a log has lost is told when the disk knows it (crashes, 
   t.match(node.get(key), REFUSED)
   node.restart()
   t.equal(node.get(key), `hit first of ${key}`, 'the next life believes the log, as nobody was told otherwise')
+})
+
+t.test('a write that the log refuses is undone, and the next one is not executed', async t => {
+  const { node, other } = standIn()
+  node.breakDisk()
+  t.match(node.answer(other, { verb: 'set', value: 'second' }), REFUSED)
+  t.equal(node.get(other), `hit first of ${other}`)
+  const late = node.ask(other, { verb: 'set', value: 'third' })
+  t.match(node.answers.get(late), REFUSED, 'at once')
+  t.equal(node.get(other), `hit first of ${other}`)
+  node.restart()
+  t.equal(node.get(other), `hit first of ${other}`)
 })
 
 t.test('a logged write that cannot be read is called missing when the disk knows it', async t => {

@@ -134,7 +134,13 @@ const MUTATIONS: HandoffMutation[] = [
     rule: 'a logged write outlives no newer one: it is dropped before its arc is unguarded',
     seed: 12,
     absence: 'crashes',
-    edits: [handoff('handoff', 'if (useless.length === 0 && moving.length === 0 && !this.#mustBeSafe(generations))', 'if (true)')],
+    edits: [
+      handoff(
+        'handoff',
+        'if (useless.length === 0 && moving.length === 0 && !this.#mustBeSafe(generations))',
+        'if (true)',
+      ),
+    ],
   },
   {
     rule: 'what a lossy log makes a miss is taken from whoever may know something older, all the same',
