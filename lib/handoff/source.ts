@@ -226,11 +226,11 @@ export class Source {
       state.walks.set(generation, walk)
     }
     const wait = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation) || walk.burying
-    const answer = (records: Uint8Array[]) => {
+    const answer = (records: Uint8Array[], isLater = false) => {
       const seq = records.length > 0 ? state.stream.push(generation, records) : 0
       const share = walk.cursor / Math.max(1, this.#store.buckets())
       const fraction = walk.done ? 1 : (walk.pass + share) / 2
-      const said = walk.done ? 'done' : wait ? 'wait' : 'more'
+      const said = walk.done ? 'done' : wait || isLater ? 'wait' : 'more'
       const lagMs = this.#lagMs
       const isVoid = walk.done && generations?.wasEverAway(taker) && this.#hints.isVoid(taker)
       if (state.session !== session) return
@@ -320,7 +320,7 @@ export class Source {
     generation: number,
     walk: Walk,
     wanted: () => boolean,
-    answer: (records: Uint8Array[]) => void,
+    answer: (records: Uint8Array[], isLater?: boolean) => void,
   ): void {
     const before = generations.before(generation)!
     const keys: Uint8Array[] = []
@@ -348,7 +348,8 @@ export class Source {
       if (staying.length > 0) walk.rest = chained(staying, walk.rest!)
       if (!wanted()) return
       // All at once: a take that came while the log was written must meet each key here, or behind this batch on the link.
-      answer(ready.map(key => this.#store.handOver(key, generation)).filter(record => record !== null))
+      const records = ready.map(key => this.#store.handOver(key, generation)).filter(record => record !== null)
+      answer(records, staying.length > 0)
     }
     walk.burying = true
     for (const key of keys) {

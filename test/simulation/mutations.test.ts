@@ -176,7 +176,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'what the log refuses is not executed, and what was executed is undone',
-    seed: 1004,
+    seed: 2782,
     absence: 'crashes',
     edits: [
       handoff('unsafe-writes', 'if (failure !== null)', 'if (false)'),
