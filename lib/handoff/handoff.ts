@@ -244,7 +244,7 @@ export class Handoff {
     }
     const useless = this.#uselessWrites(generations, topology.self)
     const moving = this.#writesToKeep(generations, topology.self)
-    if (useless.length === 0 && moving.length === 0) {
+    if (useless.length === 0 && moving.length === 0 && !this.#mustBeSafe(generations)) {
       this.#install(topology, generations)
       return
     }
@@ -263,6 +263,11 @@ export class Handoff {
       ({ key, home }, next) => this.#hints.keep(key, home, next),
       () => this.#hints.drop(useless, dropped),
     )
+  }
+
+  /** Arcs are unguarded by it, and logs forgotten: what a later life would still believe of them must not be there any more. */
+  #mustBeSafe({ base }: Generations): boolean {
+    return base !== this.#generations?.base && !this.#hints.areLossesSafe
   }
 
   /**

@@ -18,8 +18,10 @@ export interface HintDisk {
   read(name: string, offset: number, length: number, done: (error: Error | null, bytes: Uint8Array) => void): void
   /** Makes the file if there is none. `bytes` are not touched until `done`. */
   write(name: string, offset: number, bytes: Uint8Array, done: DiskDone): void
-  /** The file's bytes and its name survive a loss of power. */
+  /** The file's bytes survive a loss of power, and which names there are. */
   sync(name: string, done: DiskDone): void
+  /** Of these, which names there are: what was removed does not come back. */
+  syncNames(done: DiskDone): void
   truncate(name: string, bytes: number, done: DiskDone): void
   /** Over what has the new name, at once. */
   rename(from: string, to: string, done: DiskDone): void

@@ -7,7 +7,8 @@
  *
  * Always true: (1) whatever `done(null)` was said of is in the files, or the manifest on the disk says that the log
  * overflowed; so no later life takes an older record for the newest. (2) The index has no record that a write came after: of
- * a key whose write was left out it has none.
+ * a key whose write was left out it has none. (3) The other way round, what the index lacks a later life may find on the disk,
+ * until the manifest there says that the log overflowed (`isLossSafe`): whoever acts on a loss waits for that.
  */
 import { strict as assert } from 'node:assert'
 import { recordHead } from '../engine/record.js'
@@ -97,6 +98,20 @@ export class HintHome {
     return this.#markSafe || !this.#markRefused
   }
 
+  /** The disk knows that this log lacks something, if it does: no later life believes what is left of it. */
+  get isLossSafe(): boolean {
+    return this.#markSafe
+  }
+
+  /** Once it does. With a failure while it is known not to take that: `tick` tries again. */
+  whenLossSafe(done: HintDone): void {
+    if (this.#markSafe) done(null)
+    else if (this.#marking || !this.#markRefused) {
+      this.#unmarked.push(done)
+      this.#mark()
+    } else done(`the hint log of node ${this.home} cannot be written`)
+  }
+
   get liveBytes(): number {
     return this.segments.reduce((sum, segment) => sum + segment.live, 0)
   }
@@ -166,10 +181,13 @@ export class HintHome {
     else this.distrust()
   }
 
-  /** The disk holds what is not to be believed, and has not been told so yet. `files`: of that log, other than its manifest. */
-  distrust(files: readonly string[] = []): void {
+  /**
+   * The disk holds what is not to be believed, and has not been told so yet. `files`: of that log, other than its manifest; `isMissed`:
+   * without them the manifest that is there will not be believed.
+   */
+  distrust(files: readonly string[] = [], isMissed = false): void {
     this.#doomed.push(...files)
-    this.#isMissed ||= files.length > 0
+    this.#isMissed ||= isMissed
     this.#markSafe = false
     this.#mark()
   }
@@ -323,13 +341,22 @@ export class HintHome {
     this.index.clear()
     this.segments = []
     this.shape++
-    // A manifest that names no segment says that nothing is missing: it goes as well.
-    const withManifest = manifest.exists && !this.#isMissed
+    // A manifest that names no segment says that nothing is missing: it goes as well, also one of which it is not known whether it is there.
+    const withManifest = !this.#isMissed
     const names = withManifest ? [...this.#doomed, manifest.name] : this.#doomed
     removeAll(this.context.disk, names, error => {
-      if (!error) this.#doomed = []
-      if (!error && withManifest) manifest.exists = false
-      done(error)
+      if (error) {
+        done(error)
+        return
+      }
+      if (withManifest) manifest.exists = false
+      const end: DiskDone = late => {
+        if (!late) this.#doomed = []
+        done(late)
+      }
+      // Or they come back when the power is lost.
+      if (withManifest) this.sync.names(end)
+      else this.sync.now(manifest.name, end)
     })
   }
 

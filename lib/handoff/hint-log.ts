@@ -234,6 +234,19 @@ export class HintLog {
     return losses
   }
 
+  /** Does the disk know of every loss? */
+  get areLossesSafe(): boolean {
+    for (const { log, forgetting } of this.#homes.values()) if (!log.isLossSafe && !forgetting) return false
+    return true
+  }
+
+  /** Once it does. With a failure when it does not take that news now. */
+  whenLossesSafe(done: HintDone): void {
+    const unsafe = [...this.#homes.values()].filter(({ log, forgetting }) => !log.isLossSafe && !forgetting)
+    const all = together(unsafe.length, done)
+    for (const { log } of unsafe) log.whenLossSafe(all)
+  }
+
   stats(): HintStats[] {
     const now = this.#context.wallClock()
     return [...this.#homes].map(([home, { log, forgetting }]) => ({

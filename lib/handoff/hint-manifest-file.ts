@@ -55,8 +55,8 @@ export class ManifestFile {
       if (this.#waiting.length > 0) this.#write()
       for (const done of waiting) done(error)
     }
-    // That a log is not to be believed, or is over, must not be forgotten.
-    const grave = !this.value.logging || this.value.forgotten
+    // That a log is not to be believed, has lost something, or is over, must not be forgotten.
+    const grave = !this.value.logging || this.value.forgotten || this.value.loss !== null
     this.#disk.write(this.name, 0, encodeManifest(this.value), error => {
       if (error) end(error)
       else if (grave) this.#sync.now(this.name, end)

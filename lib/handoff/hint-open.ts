@@ -291,7 +291,12 @@ class Opening {
       if (error) {
         this.#context.onEvent(`the hint log of node ${this.#home} cannot be written: ${error.message}`)
         log.manifest.change({ logging: false })
-        log.distrust(names)
+        log.distrust(
+          names,
+          this.#found.some(found => found.last <= this.#manifest.last),
+        )
+        this.#done(log)
+        return
       }
       removeAll(this.#context.disk, names, late => {
         if (late) this.#sayUnremoved(late)
@@ -300,11 +305,16 @@ class Opening {
     })
   }
 
+  /** What could not be removed must not become a part of the next log. */
   #remove(done: () => void): void {
     const names = [...this.#found.map(found => found.file.name), manifestName(this.#home)]
     const end: DiskDone = error => {
-      if (error) this.#sayUnremoved(error)
-      done()
+      if (!error) {
+        done()
+        return
+      }
+      this.#sayUnremoved(error)
+      this.#startOver(`it cannot be removed: ${error.message}`)
     }
     removeAll(this.#context.disk, names, end)
   }

@@ -41,6 +41,12 @@ export class HintSync {
     else this.#disk.sync(name, done)
   }
 
+  /** What was removed must not come back. */
+  names(done: DiskDone): void {
+    if (this.policy === 'never') done(null)
+    else this.#disk.syncNames(done)
+  }
+
   /** Everything that was written so far. */
   all(done: DiskDone): void {
     const names = [...this.#dirty]

@@ -11,7 +11,10 @@ import type { HintStats } from './hint-log.js'
 export interface Hints {
   /** Generation in which the newest logged write of the key was made; -1: there is none. */
   find(key: Uint8Array): number
-  /** The record of that write, its time to live as of now; null: it ran out or cannot be read, which counts as deleted. */
+  /**
+   * The record of that write, its time to live as of now; null: it ran out or cannot be read, which counts as deleted once that
+   * loss is safe.
+   */
   read(key: Uint8Array, done: (record: Uint8Array | null) => void): void
   /**
    * Logs what this node now holds for a key. `done` when it is on disk, or when the log is void; with a failure when the disk does
@@ -26,9 +29,12 @@ export interface Hints {
   ): void
   /** Why a write of the key must not even be executed: the disk is known to take nothing. Null: nothing is known against it. */
   refusal(home: number, key: Uint8Array): string | null
-  /** From now on the log calls the key deleted: it has been handed over. As `note`, in the log that has the key. */
-  bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void
-  /** The newest logged write of the key is in the log of this home, too. `done` as of `note`. */
+  /**
+   * From now on no later life finds the key in a log: it is about to be handed over. The log that has it calls it deleted. `done` as of
+   * `note`; with a failure it must not be handed over.
+   */
+  bury(key: Uint8Array, tombstone: Uint8Array, done: (failure: string | null) => void): void
+  /** The newest logged write of the key is in the log of this home, too. `done` when it is on disk, or that log's loss is. */
   keep(key: Uint8Array, home: number, done: () => void): void
   /** All logged keys, in any order. */
   keys(): Iterable<Uint8Array>
@@ -38,6 +44,13 @@ export interface Hints {
   isLossy(home: number): boolean
   /** Has any? */
   readonly isAnyLossy: boolean
+  /**
+   * Does the disk know of every loss? A later life believes the logs as the disk has them. So until then nothing is told, and
+   * nothing is given away, that follows from what a log lacks: not that a key is missing, nor that a home's memory does not count.
+   */
+  readonly areLossesSafe: boolean
+  /** `done` once it does: at once if nothing was lost. With a failure, a sentence, while the disk takes no such news. */
+  whenLossesSafe(done: (failure: string | null) => void): void
   /** Homes for which there is a log. */
   homes(): Iterable<number>
   /**
@@ -45,7 +58,7 @@ export interface Hints {
    * log is void if it is new.
    */
   open(home: number, isVoid: boolean): void
-  /** These writes are of no use any more, and newer ones will not be logged. `done` when they are gone for good. */
+  /** These writes are of no use any more, and newer ones will not be logged. `done` when they are gone for good, and all losses safe. */
   drop(keys: readonly Uint8Array[], done: () => void): void
   /** The outage is over. `done` when the log is gone for good. */
   forget(home: number, done: () => void): void
@@ -63,12 +76,14 @@ export const NO_HINTS: Hints = {
   read: (_key, done) => done(null),
   note: (_home, _key, _generation, _record, done) => done(null),
   refusal: () => null,
-  bury: (_key, _tombstone, done) => done(),
+  bury: (_key, _tombstone, done) => done(null),
   keep: (_key, _home, done) => done(),
   keys: () => [],
   isVoid: () => true,
   isLossy: () => false,
   isAnyLossy: false,
+  areLossesSafe: true,
+  whenLossesSafe: done => done(null),
   homes: () => [],
   open: () => {},
   drop: (_keys, done) => done(),

@@ -16,6 +16,8 @@ export class LoggedHints implements Hints {
   #log: HintLog | null = null
   /** Those that were logged and not handed over, and some that a flush or a forgotten outage has overtaken. */
   readonly #keys = new Set<string>()
+  /** Who cannot go on before the losses are safe: tried again with every tick. */
+  #waiting: (() => void)[] = []
 
   /** `done` when all that an earlier life has left is known. Before anything else is asked. */
   attach(log: HintLog, done: () => void): void {
@@ -66,31 +68,29 @@ export class LoggedHints implements Hints {
     return this.#log?.refusal(home, key) ?? null
   }
 
-  bury(key: Uint8Array, tombstone: Uint8Array, done: () => void): void {
+  bury(key: Uint8Array, tombstone: Uint8Array, done: HintDone): void {
     const found = this.#log?.find(key)
-    if (found?.state !== 'held') {
-      done()
-      return
-    }
-    // What cannot be written makes the log void, and what is void is not asked.
-    this.#log!.append(found.home, { generation: found.generation, record: tombstone }, () => done())
+    // What a log has lost of the key may still be on the disk.
+    if (found?.state !== 'held') this.whenLossesSafe(done)
+    else this.#log!.append(found.home, { generation: found.generation, record: tombstone }, done)
   }
 
   keep(key: Uint8Array, home: number, done: () => void): void {
     const log = this.#log
     const found = log?.find(key)
+    // What cannot be read, or be written, leaves a log that is void.
+    const end = () => this.#untilLossesSafe(done)
     if (found?.state !== 'held') {
-      done()
+      end()
       return
     }
     if (log!.has(home, key, found.version)) {
-      log!.whenWritten(home, done)
+      log!.whenWritten(home, end)
       return
     }
-    // What cannot be read, or be written, leaves a log that is void.
     log!.read(key, record => {
-      if (record) log!.append(home, { generation: found.generation, record }, () => done())
-      else done()
+      if (record) log!.append(home, { generation: found.generation, record }, end)
+      else end()
     })
   }
 
@@ -114,6 +114,22 @@ export class LoggedHints implements Hints {
     return this.#log?.losses().some(loss => loss.home === home) ?? false
   }
 
+  get areLossesSafe(): boolean {
+    return this.#log === null || this.#log.areLossesSafe
+  }
+
+  whenLossesSafe(done: HintDone): void {
+    if (this.#log) this.#log.whenLossesSafe(done)
+    else done(null)
+  }
+
+  #untilLossesSafe(done: () => void): void {
+    this.whenLossesSafe(failure => {
+      if (failure === null) done()
+      else this.#waiting.push(() => this.#untilLossesSafe(done))
+    })
+  }
+
   homes(): Iterable<number> {
     return this.#log?.homes() ?? []
   }
@@ -123,7 +139,7 @@ export class LoggedHints implements Hints {
   }
 
   drop(keys: readonly Uint8Array[], done: () => void): void {
-    const all = together(keys.length, () => done())
+    const all = together(keys.length, () => this.#untilLossesSafe(done))
     for (const key of keys) {
       this.#keys.delete(nameOfKey(key))
       const found = this.#log?.find(key)
@@ -143,5 +159,6 @@ export class LoggedHints implements Hints {
 
   tick(now: number): void {
     this.#log?.tick(now)
+    for (const again of this.#waiting.splice(0)) again()
   }
 }

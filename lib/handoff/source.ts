@@ -5,6 +5,8 @@
  * can act on it any more; a copy stays in the taker's HandedStream until it is confirmed. A take for generation g is
  * answered from what this node held before g (marks below g), and waits only for takes of its own for earlier
  * generations: chains end, and back and forth does not deadlock (DESIGN 8, cases 1, 2 and 9).
+ *
+ * Nothing is given, nor said to be void, because of what a log lacks, before that loss is safe (hints.ts).
  */
 import type { EngineApi } from '../engine/contract.js'
 import { isKeptForTaker } from './absence.js'
@@ -152,14 +154,22 @@ export class Source {
       return
     }
     const wanted = () => state.session === session // else it is asked again on the next link
+    const failed = (reason: string) => {
+      if (wanted()) this.#effects.send(taker, { type: 'declined', id, reason })
+    }
+    if (!this.#hints.areLossesSafe) {
+      const again = () => wanted() && this.#onTake(taker, state, message)
+      this.#hints.whenLossesSafe(failure => (failure === null ? again() : failed(failure)))
+      return
+    }
     const handOver = () => {
-      this.#give(key, leaves, wanted, record => answer(record))
+      this.#bury(key, leaves, failure => {
+        if (failure !== null) failed(failure)
+        else if (wanted()) answer(this.#store.handOver(key, leaves))
+      })
     }
     const blind = () => {
-      if (state.session === session) answer(null, 0)
-    }
-    const failed = (reason: string) => {
-      if (state.session === session) this.#effects.send(taker, { type: 'declined', id, reason })
+      if (wanted()) answer(null, 0)
     }
     if (kept !== undefined) {
       if (this.#taker.neverGave(key, leaves, before, arc)) handOver()
@@ -192,24 +202,18 @@ export class Source {
     return logged <= epoch && logged >= this.#generations!.tenure(this.#self, epoch, arc).start
   }
 
-  /** Takes the key out of the store, once the log, if it has the key, calls it deleted. Not at all if it is not wanted any more. */
-  #give(key: Uint8Array, before: number, wanted: () => boolean, done: (record: Uint8Array | null) => void): void {
-    this.#bury(key, before, () => {
-      if (wanted()) done(this.#store.handOver(key, before))
-    })
-  }
-
-  #bury(key: Uint8Array, before: number, done: () => void): void {
+  /** Before a key is taken out of the store: the log, if it has the key, calls it deleted. With a failure it must stay. */
+  #bury(key: Uint8Array, before: number, done: (failure: string | null) => void): void {
     const logged = this.#hints.find(key)
     const record = logged >= 0 && logged < before ? this.#store.peek(key) : null
     if (record) this.#hints.bury(key, this.#store.tombstoneOf(record), done)
-    else done()
+    else this.#hints.whenLossesSafe(done)
   }
 
   #onPull(taker: number, state: TakerState, message: Extract<Message, { type: 'pull' }>): void {
     const { id, generation, bytesMax } = message
     state.stream.confirm(message.ack)
-    if (this.isKeeping) {
+    if (this.isKeeping || !this.#hints.areLossesSafe) {
       const nothing = { seq: 0, fraction: 0, lagMs: this.#lagMs, records: [] }
       this.#effects.send(taker, { type: 'batch', id, generation, state: 'wait', ...nothing })
       return
@@ -222,11 +226,11 @@ export class Source {
       state.walks.set(generation, walk)
     }
     const wait = this.#taker.unsettledBefore(generation) || this.#taker.isInDoubtBefore(generation) || walk.burying
-    const answer = (records: Uint8Array[]) => {
+    const answer = (records: Uint8Array[], isLater = false) => {
       const seq = records.length > 0 ? state.stream.push(generation, records) : 0
       const share = walk.cursor / Math.max(1, this.#store.buckets())
       const fraction = walk.done ? 1 : (walk.pass + share) / 2
-      const said = walk.done ? 'done' : wait ? 'wait' : 'more'
+      const said = walk.done ? 'done' : wait || isLater ? 'wait' : 'more'
       const lagMs = this.#lagMs
       const isVoid = walk.done && generations?.wasEverAway(taker) && this.#hints.isVoid(taker)
       if (state.session !== session) return
@@ -316,7 +320,7 @@ export class Source {
     generation: number,
     walk: Walk,
     wanted: () => boolean,
-    answer: (records: Uint8Array[]) => void,
+    answer: (records: Uint8Array[], isLater?: boolean) => void,
   ): void {
     const before = generations.before(generation)!
     const keys: Uint8Array[] = []
@@ -335,26 +339,35 @@ export class Source {
       return
     }
     const ready: Uint8Array[] = []
+    const staying: Uint8Array[] = []
     let open = keys.length
     const oneLess = () => {
       if (--open > 0) return
       walk.burying = false
-      if (!wanted()) {
-        walk.rest = chained(ready, walk.rest!) // they are asked for again on the next link
-        return
-      }
+      if (!wanted()) staying.push(...ready) // they are asked for again on the next link
+      if (staying.length > 0) walk.rest = chained(staying, walk.rest!)
+      if (!wanted()) return
       // All at once: a take that came while the log was written must meet each key here, or behind this batch on the link.
-      answer(ready.map(key => this.#store.handOver(key, generation)).filter(record => record !== null))
+      const records = ready.map(key => this.#store.handOver(key, generation)).filter(record => record !== null)
+      answer(records, staying.length > 0)
     }
     walk.burying = true
     for (const key of keys) {
+      const stay = () => {
+        staying.push(key)
+        oneLess()
+      }
       const give = () => {
-        this.#bury(key, generation, () => {
+        this.#bury(key, generation, failure => {
+          if (failure !== null) {
+            stay()
+            return
+          }
           ready.push(key)
           oneLess()
         })
       }
-      const acquired = this.#taker.acquire(key, before, { owned: give, blind: oneLess, failed: oneLess })
+      const acquired = this.#taker.acquire(key, before, { owned: give, blind: oneLess, failed: stay })
       if (acquired === 'owned') give()
       else if (acquired === 'blind') oneLess()
     }

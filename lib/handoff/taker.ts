@@ -12,6 +12,9 @@
  * When the actor before is away, absence.ts says who else may still have the key; if nobody, this node owns it *blind*:
  * nothing is stored, a read is a miss, a write makes it informed. When it is back, it is asked as if it had never been away.
  *
+ * What follows from a log that lost something is told, and kept as an absence, only when that loss is safe (hints.ts): a later
+ * life that still believes the log would answer with what this one has called missing.
+ *
  * Pure: messages and time in, effects out through TakerEffects.
  */
 import { strict as assert } from 'node:assert'
@@ -203,9 +206,37 @@ export class Taker {
       this.#recallLogged(key, waiter)
       return 'waiting'
     }
+    if (!this.#hints.areLossesSafe) {
+      this.#acquireWhenSafe(key, epoch, waiter)
+      return 'waiting'
+    }
     if (this.#hasAll(start, source, arc)) return 'owned'
-    if (this.#hasLost(start, epoch, arc)) return this.#acquireLost(key, arc, tenure, waiter)
-    return this.#fromSource(key, arc, tenure, waiter)
+    const later = this.#onceSafe(key, epoch, waiter)
+    if (this.#hasLost(start, epoch, arc)) return this.#acquireLost(key, arc, tenure, later)
+    return this.#fromSource(key, arc, tenure, later)
+  }
+
+  /** What is said later: a log may have lost something meanwhile, and then it is looked at again. */
+  #onceSafe(key: Uint8Array, epoch: number, waiter: Waiter): Waiter {
+    const own = Uint8Array.from(key)
+    const ifSafe = (tell: () => void) => () => {
+      if (this.#hints.areLossesSafe) tell()
+      else this.#acquireWhenSafe(own, epoch, waiter)
+    }
+    const failed = (reason: string) => waiter.failed(reason)
+    return { owned: ifSafe(() => waiter.owned()), blind: ifSafe(() => waiter.blind()), failed }
+  }
+
+  #acquireWhenSafe(key: Uint8Array, generation: number, waiter: Waiter): void {
+    const own = Uint8Array.from(key)
+    this.#hints.whenLossesSafe(failure => {
+      const generations = this.#generations!
+      const arc = generations.arcAt(this.#store.point(own))
+      if (failure !== null) waiter.failed(failure)
+      else if (generations.actor(generation, arc) !== this.#self)
+        waiter.owned() // retired: it has all, as in #end
+      else this.#acquireAgain({ key: own, generation }, waiter)
+    })
   }
 
   #fromSource(key: Uint8Array, arc: number, tenure: Tenure, waiter: Waiter): Acquired {
@@ -307,10 +338,23 @@ export class Taker {
     this.#pending.onSent(pending)
   }
 
+  /** Its answer came, and counts as one that a broken link has lost: what this node may make of it is not safe yet. */
+  #sendWhenSafe(pending: PendingTake): void {
+    this.#hints.whenLossesSafe(failure => {
+      if (this.#pending.byId(pending.id) !== pending) return
+      if (failure === null) this.#sendTake(pending)
+      else this.#fail(pending, failure)
+    })
+  }
+
   #onTaken(source: number, message: Extract<Message, { type: 'taken' }>): void {
     const { generation, key, record } = message
     if (record) this.#receive(source, message.seq, generation, [record])
     const pending = this.#pending.byId(message.id)
+    if (!this.#hints.areLossesSafe && this.#store.held(key) < generation) {
+      if (pending) this.#sendWhenSafe(pending)
+      return
+    }
     if (message.blind !== undefined) {
       if (pending) this.#onBlind(pending, message.blind)
       return
@@ -334,7 +378,11 @@ export class Taker {
     const own = Uint8Array.from(key)
     const { start } = tenure
     const full = 'out of memory storing object'
-    const end = () => (this.#missFrom(own, start) ? waiter.owned() : waiter.failed(full))
+    const end = () => {
+      // Not safe any more: the waiter itself looks again.
+      if (!this.#hints.areLossesSafe || this.#missFrom(own, start)) waiter.owned()
+      else waiter.failed(full)
+    }
     const acquired = this.#fromSource(own, arc, tenure, {
       owned: end,
       blind: end,
@@ -357,12 +405,15 @@ export class Taker {
   #recallLogged(key: Uint8Array, waiter: Waiter): void {
     const generation = this.#hints.find(key)
     const own = Uint8Array.from(key)
-    this.#hints.read(own, record => {
-      const done = record
-        ? this.#store.install(record, generation) !== 'no memory' && this.#store.held(own) >= generation
-        : false
-      if (done || this.#store.held(own) >= generation || this.#store.installAbsent(own, generation)) waiter.owned()
+    const end = (failure: string | null) => {
+      if (failure !== null) waiter.failed(failure)
+      else if (this.#store.held(own) >= generation || this.#store.installAbsent(own, generation)) waiter.owned()
       else waiter.failed('out of memory storing object')
+    }
+    this.#hints.read(own, record => {
+      const isThere = record !== null && this.#store.install(record, generation) !== 'no memory'
+      if (isThere && this.#store.held(own) >= generation) waiter.owned()
+      else this.#hints.whenLossesSafe(end)
     })
   }
 
@@ -437,7 +488,7 @@ export class Taker {
     for (const waiter of pending.waiters) this.#acquireAgain(pending, waiter)
   }
 
-  #acquireAgain({ key, generation }: PendingTake, waiter: Waiter): void {
+  #acquireAgain({ key, generation }: Pick<PendingTake, 'key' | 'generation'>, waiter: Waiter): void {
     const acquired = this.acquire(key, generation, waiter)
     if (acquired === 'owned') waiter.owned()
     else if (acquired === 'blind') waiter.blind()

@@ -34,8 +34,10 @@ export function openHintLog(
 export class HintFiles implements HintDisk {
   readonly folder: string
   readonly #opened = new Map<string, Opened>()
-  /** Names came or went since the folder was last synced; at first: in an earlier life, perhaps. */
+  /** Names came or went since the folder was last synced, or that failed; at first: in an earlier life, perhaps. */
   #namesChanged = true
+  /** The folder is being synced: whoever comes meanwhile waits for that. */
+  #namesSyncing: Promise<void> | null = null
 
   constructor(folder: string) {
     this.folder = folder
@@ -88,12 +90,13 @@ export class HintFiles implements HintDisk {
   sync(name: string, done: DiskDone): void {
     const work = async () => {
       await this.#with(name, handle => handle.datasync())
-      if (!this.#namesChanged) return
-      this.#namesChanged = false
-      const folder = await open(this.folder, 'r')
-      await folder.sync().finally(() => folder.close())
+      await this.#syncNames()
     }
     this.#end(work(), done)
+  }
+
+  syncNames(done: DiskDone): void {
+    this.#end(this.#syncNames(), done)
   }
 
   truncate(name: string, bytes: number, done: DiskDone): void {
@@ -124,6 +127,25 @@ export class HintFiles implements HintDisk {
   /** Closes what is open. Nothing is lost without it. */
   async close(): Promise<void> {
     await Promise.all([...this.#opened.keys()].map(name => this.#close(name)))
+  }
+
+  async #syncNames(): Promise<void> {
+    while (this.#namesSyncing) await this.#namesSyncing.catch(() => {})
+    if (!this.#namesChanged) return
+    this.#namesChanged = false
+    const work = async () => {
+      const folder = await open(this.folder, 'r')
+      await folder.sync().finally(() => folder.close())
+    }
+    this.#namesSyncing = work()
+    try {
+      await this.#namesSyncing
+    } catch (error) {
+      this.#namesChanged = true
+      throw error
+    } finally {
+      this.#namesSyncing = null
+    }
   }
 
   #end(work: Promise<void>, done: DiskDone): void {

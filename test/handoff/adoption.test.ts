@@ -23,6 +23,8 @@ class SlowHints implements Hints {
   isVoid = () => false
   isLossy = () => false
   isAnyLossy = false
+  areLossesSafe = true
+  whenLossesSafe = NO_HINTS.whenLossesSafe
   homes = () => [2]
   open = NO_HINTS.open
   forget = NO_HINTS.forget

@@ -309,6 +309,98 @@ t.test('a log that was empty when the disk broke is not believed to be whole', a
   }
 })
 
+t.test('the files of a log that is not to be believed stay away when the power is lost', async t => {
+  for (let seed = 1; seed <= 40; seed++) {
+    const b = new Bench(mulberry(seed), { ...small, fsync: 'always' })
+    const isEmpty = seed % 2 === 0
+    if (isEmpty) b.log.begin(3, false)
+    else b.put(3, { key: 'a', value: 'one', version: 1n })
+    b.disk.settle()
+    b.disk.broken = operation => operation === 'write'
+    const said = b.append(3, { key: 'a', value: 'two', version: 2n })
+    b.disk.settle()
+    t.equal(said.failure, null)
+    b.disk.crash(true)
+    b.disk.broken = null
+    b.open()
+    if (isEmpty) t.same(b.log.homes(), [], `seed ${seed}`)
+    else t.equal(b.look('a'), 'lost', `seed ${seed}`)
+  }
+})
+
+t.test('a loss that is found at the opening stays one when the power is lost', async t => {
+  for (let seed = 1; seed <= 100; seed++) {
+    const b = new Bench(mulberry(seed), { ...small, fsync: 1000 })
+    b.put(3, { key: 'k1', value: 'x', version: 1n })
+    for (const nowMs of [2000, 4000]) {
+      b.log.tick(nowMs)
+      b.disk.settle()
+    }
+    b.disk.broken = operation => operation === 'read'
+    b.open()
+    t.equal(b.look('k1'), 'lost')
+    b.disk.crash(true)
+    b.disk.broken = null
+    b.open()
+    t.equal(b.look('k1'), 'lost', `seed ${seed}`)
+  }
+})
+
+t.test('a manifest of which it is not known whether it is there goes as well', async t => {
+  const b = bench({ ...small, fsync: 'always' })
+  b.disk.broken = (operation, name) => operation === 'sync' && name === 'home-3.log'
+  b.log.begin(3, false)
+  b.disk.settle()
+  t.same(names(b), ['home-3.log'], 'it was written, and not synced')
+  const said = b.append(3, { key: 'a', value: 'one', version: 1n })
+  b.disk.settle()
+  t.equal(said.failure, null)
+  b.disk.broken = null
+  b.open()
+  t.same(b.log.homes(), [], 'or it would say that nothing is missing')
+})
+
+t.test('what is left of a forgotten log does not become a part of the next one', async t => {
+  const b = bench()
+  b.put(3, { key: 'a', value: 'of the outage before', version: 1n })
+  b.log.forget(3, () => {})
+  while (!Buffer.from(b.disk.files.get('home-3.log')!).includes('"forgotten":true')) b.disk.step()
+  b.disk.crash(false)
+  b.disk.files.set('home-3-1-1.segment', b.disk.files.get('home-3-1-1.segment')!)
+  b.disk.broken = operation => operation === 'remove'
+  b.open()
+  t.match(b.events, [/cannot be removed/])
+  b.disk.broken = null
+  b.log.begin(3, false)
+  b.disk.settle()
+  b.open()
+  t.equal(b.look('a'), 'lost')
+})
+
+t.test('a loss is safe when the disk knows it', async t => {
+  const b = bench()
+  b.put(3, { key: 'a', value: 'one', version: 1n })
+  const asked = () => {
+    const said: { failure?: string | null } = {}
+    b.log.whenLossesSafe(failure => Object.assign(said, { failure }))
+    return said
+  }
+  t.same([b.log.areLossesSafe, asked().failure], [true, null])
+  b.disk.broken = operation => operation !== 'read'
+  b.append(3, { key: 'a', value: 'two', version: 2n })
+  while (b.log.areLossesSafe) b.disk.step()
+  const early = asked()
+  t.notOk('failure' in early, 'the disk is being told')
+  b.disk.settle()
+  t.match(early.failure, /the hint log of node 3 cannot be written/)
+  t.match(asked().failure, /the hint log of node 3 cannot be written/, 'at once, until it is tried again')
+  b.disk.broken = null
+  b.log.tick(1)
+  const late = asked()
+  b.disk.settle()
+  t.same([b.log.areLossesSafe, late.failure], [true, null])
+})
+
 t.test('a log of another tier, a missing file, an unreadable one', async t => {
   const damage: [string, (b: Bench) => void, RegExp][] = [
     ['tier', b => Object.assign(b.options, { tier: 'another' }), /of its manifest: it is of the tier test/],

@@ -103,10 +103,15 @@ export class MemoryDisk implements HintDisk {
   sync(name: string, done: DiskDone): void {
     this.#later('sync', name, done, () => {
       const bytes = this.files.get(name)
-      for (const { to, bytes: renamed } of this.#renames.splice(0))
-        if (this.files.has(to)) this.#durable.set(to, renamed)
       if (bytes) this.#durable.set(name, bytes)
-      for (const other of [...this.#durable.keys()]) if (!this.files.has(other)) this.#durable.delete(other)
+      this.#keepNames()
+      done(null)
+    })
+  }
+
+  syncNames(done: DiskDone): void {
+    this.#later('sync', '', done, () => {
+      this.#keepNames()
       done(null)
     })
   }
@@ -150,6 +155,11 @@ export class MemoryDisk implements HintDisk {
       },
       random => random() < 0.5 && run(),
     )
+  }
+
+  #keepNames(): void {
+    for (const { to, bytes } of this.#renames.splice(0)) if (this.files.has(to)) this.#durable.set(to, bytes)
+    for (const name of [...this.#durable.keys()]) if (!this.files.has(name)) this.#durable.delete(name)
   }
 
   #later(operation: string, name: string, done: DiskDone, run: () => void, tear: Waiting['tear'] = null): void {

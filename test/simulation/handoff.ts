@@ -386,14 +386,16 @@ class World {
     else if (r < 0.0645 && this.#has('flushes')) this.#flushAll(random)
   }
 
-  /** The disk of one node is full for a while, or takes nothing at all. */
+  /** The disk of one node is full for a while, or takes nothing at all, or removals alone. */
   #hurtDisk(random: () => number) {
     const node = this.#pick(this.#nodes, random)
     const used = [...node.disk.files.values()].reduce((sum, file) => sum + file.length, 0)
-    const isFull = random() < 0.7
-    if (isFull) node.disk.capacity = used + Math.floor(random() * 400)
-    else node.disk.broken = operation => operation === 'write' || operation === 'sync' || operation === 'remove'
-    this.#say(isFull ? 'DISK FULL' : 'DISK BROKEN', node.number)
+    const kind = random()
+    const removes = kind < 0.8
+    const refused = removes ? ['write'] : ['write', 'sync', 'remove']
+    if (kind < 0.7) node.disk.capacity = used + Math.floor(random() * 400)
+    else node.disk.broken = operation => refused.includes(operation)
+    this.#say(kind < 0.7 ? 'DISK FULL' : removes ? 'DISK TAKES REMOVALS ONLY' : 'DISK BROKEN', node.number)
     this.#after(20 + random() * 150, () => this.#heal(node))
   }
 
@@ -781,7 +783,13 @@ class World {
         }
       })
     }
-    node.tickets.set(ticket, { go, refuse: reason => this.#violations.push(`refused: ${reason}`) })
+    const refuse = (reason: string) => {
+      node.tickets.delete(ticket)
+      const waiting = this.#parkedAt(node).get(request.key) ?? []
+      this.#parkedAt(node).delete(request.key)
+      for (const one of waiting) this.#refuse(one, reason)
+    }
+    node.tickets.set(ticket, { go, refuse })
     node.handoff.need(ticket, Buffer.from(request.key))
   }
 

@@ -134,7 +134,13 @@ const MUTATIONS: HandoffMutation[] = [
     rule: 'a logged write outlives no newer one: it is dropped before its arc is unguarded',
     seed: 12,
     absence: 'crashes',
-    edits: [handoff('handoff', 'if (useless.length === 0 && moving.length === 0)', 'if (true)')],
+    edits: [
+      handoff(
+        'handoff',
+        'if (useless.length === 0 && moving.length === 0 && !this.#mustBeSafe(generations))',
+        'if (true)',
+      ),
+    ],
   },
   {
     rule: 'what a lossy log makes a miss is taken from whoever may know something older, all the same',
@@ -163,8 +169,14 @@ const MUTATIONS: HandoffMutation[] = [
     ],
   },
   {
+    rule: 'what follows from the loss of a log is told when the disk knows of it',
+    seed: 22177,
+    absence: 'crashes',
+    edits: [handoff('logged-hints', 'return this.#log === null || this.#log.areLossesSafe', 'return true')],
+  },
+  {
     rule: 'what the log refuses is not executed, and what was executed is undone',
-    seed: 1004,
+    seed: 2782,
     absence: 'crashes',
     edits: [
       handoff('unsafe-writes', 'if (failure !== null)', 'if (false)'),

@@ -21,10 +21,18 @@ export interface Ticket {
   refuse(reason: string): void
 }
 
-/** Tells which notes it has acknowledged. */
+/** Tells which notes it has acknowledged, and which count no more: what was given away may come back by another, as any other value. */
 class WatchedHints extends LoggedHints {
-  constructor(readonly watch: (key: string, done: HintDone) => (failure: string | null, isVoid: boolean) => void) {
+  constructor(
+    readonly watch: (key: string, done: HintDone) => (failure: string | null, isVoid: boolean) => void,
+    readonly buried: (key: string) => void,
+  ) {
     super()
+  }
+
+  override bury(key: Uint8Array, tombstone: Uint8Array, done: HintDone): void {
+    this.buried(Buffer.from(key).toString('latin1'))
+    super.bury(key, tombstone, done)
   }
 
   override note(home: number, key: Uint8Array, generation: number, record: Uint8Array, done: HintDone): void {
@@ -88,13 +96,14 @@ export class SimNode {
     this.heldForEpoch = []
     this.#noted.clear()
     this.log = null
-    this.hints = new WatchedHints((key, done) => {
+    const watch = (key: string, done: HintDone) => {
       const { version } = this.store.items.get(key)!
-      return (failure, isVoid) => {
+      return (failure: string | null, isVoid: boolean) => {
         if (failure === null && !isVoid) this.#noted.set(key, version)
         done(failure)
       }
-    })
+    }
+    this.hints = new WatchedHints(watch, key => this.#noted.delete(key))
     const seed = Buffer.from(`seed ${this.number} ${this.incarnation}`)
     const { disk, fsync, hints } = this
     const wallClock = () => this.wallMs()
