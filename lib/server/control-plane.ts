@@ -18,7 +18,6 @@ import type { TransferProgress } from '../handoff/taker.js'
 import { limitsWithin } from '../handoff/throttle.js'
 import type { WarmStart } from '../handoff/warm-start.js'
 import { decode, encode, type Message } from '../handoff/wire.js'
-import { serversAfter } from '../tier/controller.js'
 import { isNewer } from '../tier/fencing.js'
 import { hasKept, isKept } from '../tier/kept-memory.js'
 import { currentGeneration, type Topology, tierConfigOf } from '../tier/topology.js'
@@ -26,6 +25,7 @@ import { decodeVote, encodeVote } from '../tier/vote-wire.js'
 import { type Frame, FrameType } from '../transport/frame.js'
 import { acceptLink, dialLink, type Link, type LinkIdentity } from '../transport/link.js'
 import type { Address, Listener, Loop, Timer } from '../transport/loop.js'
+import { comingSources, nextServers } from './coming-change.js'
 import { Gather, TEXT_BYTES_MAX } from './gather.js'
 import { handoffStats } from './handoff-stats.js'
 import { LeaseKeeper, type LeaseKeeperLinks, type LeaseKeeperOptions } from './lease-keeper.js'
@@ -114,6 +114,8 @@ export class ControlPlane {
   #dropping: { planes: number; done: () => void } = { planes: 0, done: () => {} }
   /** The newest picture is not in force yet, as this node may not act by it. */
   #waitsForLease = false
+  /** Nodes of the picture that comes that a link will be needed to. */
+  #coming: number[] = []
   /** Who waits for the first picture to be in force, or to wait for the lease. */
   #starting: (() => void)[] = []
   /** Who waits for a picture of this epoch or a later one to be in force. */
@@ -203,6 +205,13 @@ export class ControlPlane {
     for (const { link } of this.#strangers.values()) link.close()
   }
 
+  /** A topology that will be set once this node may act by it: links that it will need are dialed meanwhile. */
+  prepare(topology: Topology, self: number): void {
+    if (this.#stopped || topology.epoch <= this.handoff.epoch) return
+    this.#coming = comingSources(topology, self)
+    if (this.#coming.length > 0) this.#tickSoon()
+  }
+
   /** A topology from the store, or from a peer that knew it first. Older ones than what is known are ignored. */
   setTopology(topology: Topology, self: number, fromStore = true): void {
     if (this.#stopped || (this.#topology && topology.epoch < this.#topology.epoch)) return
@@ -271,8 +280,7 @@ export class ControlPlane {
       members: this.#members().filter(number => !isVoid(number)),
       keeps: kept.some(({ number }) => number === self),
     })
-    const queued = topology.changes.find(change => change.state === 'queued')
-    const next = queued ? serversAfter(topology, queued) : []
+    const next = nextServers(topology)
     if (next.length > 0) prepareRing(next, rule)
     this.#tickSoon()
   }
@@ -392,6 +400,7 @@ export class ControlPlane {
     // First: with the route, data planes begin what peers have asked by it, and must find that this node may act.
     this.#enforce(epoch)
     this.#hasBegun()
+    this.#coming = []
     this.#announceRoute(epoch)
     this.#noteLeaving()
   }
@@ -693,6 +702,7 @@ export class ControlPlane {
     const wanted = this.handoff.wantedLinks()
     for (const member of this.#gather.wanted()) wanted.add(member)
     if (this.#heardEpoch > this.handoff.epoch) for (const node of this.#topology?.nodes ?? []) wanted.add(node.number)
+    for (const number of this.#coming) wanted.add(number)
     wanted.delete(this.#self)
     const voters = this.keeper?.wantedLinks() ?? []
     for (const peer of new Set([...wanted, ...voters])) {

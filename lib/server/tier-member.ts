@@ -9,7 +9,7 @@ import { dropAll } from '../handoff/warm-start.js'
 import { EmbeddedClient } from '../tier/embedded-client.js'
 import { type MemoryOwner, ownerOf, whyNotBelieved } from '../tier/kept-memory.js'
 import { Membership } from '../tier/membership.js'
-import { NodeFile } from '../tier/node-file.js'
+import { actedBy, NodeFile } from '../tier/node-file.js'
 import { parseStoreUrl } from '../tier/store.js'
 import type { Topology } from '../tier/topology.js'
 import { checkTopology } from '../tier/validate.js'
@@ -111,6 +111,9 @@ export class TierMember {
     }
     if (state) engine.observe(BigInt(state.versionReserved))
     let reserved = 0n
+    /** What the disk has of the last document, and documents that are on their way to it: none overtakes another. */
+    let known: string | null = null
+    let waiting = 0
     this.#newest = state?.topology ?? null
     /** `then` comes once it is on the disk, or cannot be: then the node goes on, and a restart may find less. */
     const save = (then: (problem: string | null) => void) => {
@@ -203,8 +206,15 @@ export class TierMember {
       this.#membership!.start({
         onTopology: (topology, number) => {
           this.#newest = topology
+          const acting = actedBy(topology, tier.nodeId)
+          control.prepare(topology, number)
           // A node acts by no topology that a restart would not know of: it could take itself for an owner that it was before.
-          save(() => {
+          const isKnown = waiting === 0 && acting === known
+          const keep = isKnown ? (then: () => void) => then() : save
+          waiting++
+          keep(() => {
+            waiting--
+            known = acting
             this.#openHints(topology.tier, hints).then(() => {
               control.setTopology(topology, number)
               control.whenBegun(resolve)

@@ -5,7 +5,7 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { DamagedFile, makeDirectory, readIfThere, reasonOf, writeAtomicallySoon } from './atomic-file.js'
-import type { Topology } from './topology.js'
+import { inSomeRing, type Topology } from './topology.js'
 import { checkTopology, NODE_ID_PATTERN, plainIssue } from './validate.js'
 import type { Votes } from './voter.js'
 
@@ -30,6 +30,16 @@ const stateShape = z.object({
     .object({ termMin: z.number().int().min(0), promises: z.array(z.tuple([z.number().int(), z.number().int()])) })
     .nullish(),
 })
+
+/**
+ * What a later life must know of a document before this one acts by it, as text: not what is only asked for, nor nodes that no ring has.
+ * Equal texts: the later one need not be on the disk first.
+ */
+export function actedBy(topology: Topology, id: string): string {
+  const nodes = topology.nodes.filter(node => node.id === id || inSomeRing(topology, node.number))
+  const changes = topology.changes.filter(change => change.state !== 'queued')
+  return JSON.stringify({ ...topology, nodes, changes })
+}
 
 export class NodeFile {
   readonly path: string

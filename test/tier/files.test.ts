@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { writeAtomically } from '../../lib/tier/atomic-file.js'
 import { DiskFile, PREVIOUS_KEPT } from '../../lib/tier/embedded-file.js'
-import { NodeFile, type NodeState } from '../../lib/tier/node-file.js'
-import { emptyTopology } from '../../lib/tier/topology.js'
+import { actedBy, NodeFile, type NodeState } from '../../lib/tier/node-file.js'
+import { emptyTopology, type Topology } from '../../lib/tier/topology.js'
 
 t.test('the document keeps the versions before it beside it', async t => {
   const directory = t.testdir()
@@ -49,4 +49,34 @@ t.test('what a node remembers', async t => {
 t.test('a directory that cannot be', async t => {
   const directory = t.testdir({ file: '' })
   t.throws(() => new DiskFile(join(directory, 'file')), /the directory .*file cannot be made \(a file is in the way\)/)
+})
+
+t.test('of a document a later life must know what this one acts by, and not what is only asked for', async t => {
+  const node = (number: number) => ({
+    ...{
+      id: `n${number}`,
+      number,
+      host: '10.0.0.1',
+      port: 11210 + number,
+      peerHost: '10.0.0.1',
+      peerPort: 1,
+      dataPort: 2,
+    },
+    ...{ weight: 1, incarnation: '1', state: 'up' as const },
+  })
+  const server = (number: number) => ({ number, host: '10.0.0.1', port: 11210 + number, weight: 1 })
+  const before: Topology = {
+    ...emptyTopology('test'),
+    ...{ epoch: 1, nodes: [node(1), node(2)] },
+    generations: [{ epoch: 1, servers: [server(1), server(2)], away: [] }],
+  }
+  const same = (after: Topology, id = 'n1') => actedBy(after, id) === actedBy(before, id)
+  const asked = { id: 1, kind: 'drain', node: 'n2', weight: 0, state: 'queued' } as const
+  t.ok(same({ ...before, changes: [asked] }), 'a wish')
+  t.ok(same({ ...before, nodes: [...before.nodes, node(3)] }), 'a node without a ring')
+  t.notOk(same({ ...before, nodes: [...before.nodes, node(3)] }, 'n3'), 'but not its own entry')
+  t.notOk(same({ ...before, changes: [{ ...asked, state: 'running', epoch: 2, takers: [1], settled: [] }] }))
+  t.notOk(same({ ...before, nodes: [node(1), { ...node(2), incarnation: '2' }] }))
+  t.notOk(same({ ...before, generations: [...before.generations, { epoch: 2, servers: [server(1)], away: [] }] }))
+  t.notOk(same({ ...before, generations: [{ ...before.generations[0]!, away: [2] }] }))
 })
