@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { appendFileSync, readdirSync, readFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { removeAtExit } from './leftovers.js'
 
 export const CONTINUUM = fileURLToPath(new URL('../bin/continuum.js', import.meta.url))
 
@@ -10,15 +11,10 @@ export const CONTINUUM = fileURLToPath(new URL('../bin/continuum.js', import.met
 const OUTPUT_CHARS_MAX = 4000
 const STOP_MS = 5000
 
-const running = new Set<ChildProcess>()
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
-})
-
-/** Killed when this process ends, on whatever way, unless it has ended before. */
+/** Killed when this process ends, on whatever way that it hears of, unless it has ended before. */
 export function endsWithUs(child: ChildProcess): void {
-  running.add(child)
-  child.on('close', () => running.delete(child))
+  const hasEnded = removeAtExit(() => child.kill('SIGKILL'))
+  child.on('close', hasEnded)
 }
 
 export class Process {
@@ -35,7 +31,7 @@ export class Process {
     this.#name = name
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     this.#child = child
-    running.add(child)
+    endsWithUs(child)
     const hear = (bytes: Buffer) => {
       this.#output = (this.#output + bytes.toString()).slice(-OUTPUT_CHARS_MAX)
       if (log !== null) appendFileSync(log, bytes)
@@ -48,7 +44,6 @@ export class Process {
         resolve()
       })
       child.on('close', (code, signal) => {
-        running.delete(child)
         if (!this.#stopping && !this.#awaited)
           process.stderr.write(`${name} ended (${signal ?? code}): ${this.#output.trim()}\n`)
         resolve()

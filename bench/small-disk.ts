@@ -1,20 +1,21 @@
-/** A disk that can be full: some MB of tmpfs, which only root may mount. Unmounted at the end, but not by a signal that ends the process: then it stays until umount. */
+/** A disk that can be full: some MB of tmpfs, which only root may mount. Unmounted at the end, but not by SIGKILL: then it stays until umount. */
 import { execFileSync } from 'node:child_process'
 import { appendFileSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { removeAtExit } from './leftovers.js'
 
 const SIZE = '8m'
 const FILLER_BYTES = 4096
 
 export class SmallDisk {
   readonly #path: string
-  readonly #onExit = () => this.remove()
+  readonly #keep: () => void
   #isMounted = true
 
   private constructor(path: string) {
     this.#path = path
-    process.on('exit', this.#onExit)
+    this.#keep = removeAtExit(() => this.remove())
   }
 
   /** `place` leads to it. A sentence: why there is none. */
@@ -49,7 +50,7 @@ export class SmallDisk {
   remove(): void {
     if (!this.#isMounted) return
     this.#isMounted = false
-    process.off('exit', this.#onExit)
+    this.#keep()
     execFileSync('umount', ['-l', this.#path], { stdio: 'pipe' })
     rmdirSync(this.#path)
   }

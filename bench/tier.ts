@@ -2,13 +2,13 @@
  * A tier of real processes for experiments: a coordinator and nodes that can be stopped, killed and started again on their
  * ports and folders. Everything in a temporary folder, on 127.0.0.1.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreClient } from '../lib/cli/store-client.js'
 import type { TierView } from '../lib/cli/tier-view.js'
 import type { Server } from './clients.js'
 import type { FaultyNetwork } from './faulty-network.js'
+import { temporaryFolder } from './leftovers.js'
 import { Process } from './processes.js'
 
 export interface BenchTierOptions {
@@ -30,7 +30,7 @@ export const isUp = (node: { state: string }): boolean => node.state === 'up'
 
 export class BenchTier {
   readonly #options: BenchTierOptions
-  readonly #folder = mkdtempSync(join(tmpdir(), 'continuum-bench-'))
+  readonly #folder = temporaryFolder()
   readonly #processes = new Map<string, Process>()
   /** By id; what is started again takes its old port. */
   readonly #ports = new Map<string, number>()
@@ -42,7 +42,7 @@ export class BenchTier {
 
   /** Folder of a node's data, which may be prepared before it starts. */
   folderOf(id: string): string {
-    return join(this.#folder, id)
+    return join(this.#folder.path, id)
   }
 
   get store(): StoreClient {
@@ -52,7 +52,7 @@ export class BenchTier {
 
   /** Also again, after it was killed. */
   async coordinator(...more: string[]): Promise<void> {
-    const folder = join(this.#folder, 'coordinator')
+    const folder = join(this.#folder.path, 'coordinator')
     const listen = `${HOST}:${this.#ports.get('coordinator') ?? 0}`
     const ready = await this.#start('coordinator', ['--listen', listen, '--data-dir', folder, ...more])
     this.#ports.set('coordinator', Number(ready.port))
@@ -115,7 +115,7 @@ export class BenchTier {
     // What is stopped does not hear that it should end.
     for (const one of this.#processes.values()) one.resume()
     await Promise.all([...this.#processes.values()].map(one => one.stop()))
-    rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder.remove()
   }
 
   async #start(id: string, args: string[]): Promise<Record<string, unknown>> {

@@ -5,11 +5,11 @@
  *   cold:   start --> ready, empty --> filled (as fast as one connection can) --> which keys are there?
  *   warm:   SIGUSR1 --> its memory is in the file, it has ended --> start --> ready --> are the same keys there?
  */
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { bytesText } from '../lib/cli/output.js'
 import { Filler, fillUp } from './filler.js'
+import { temporaryFolder } from './leftovers.js'
 import { type Machine, machine } from './machine.js'
 import { Process } from './processes.js'
 
@@ -42,8 +42,8 @@ const STOP_MS_MAX = 300_000
 const now = (): number => performance.now()
 
 export async function runWarmRestart(options: WarmRestartOptions): Promise<WarmRestartReport> {
-  const folder = mkdtempSync(join(tmpdir(), 'continuum-bench-'))
-  const file = join(folder, 'memory')
+  const folder = temporaryFolder()
+  const file = join(folder.path, 'memory')
   let node: Process | null = null
   const start = async (): Promise<{ filler: Filler; ms: number }> => {
     const { memoryMb, threads, valueBytes } = options
@@ -77,7 +77,7 @@ export async function runWarmRestart(options: WarmRestartOptions): Promise<WarmR
     return { options, machine: machine(), ...measured, passed: missing === 0 && after.wrong === 0 }
   } finally {
     await (node as Process | null)?.stop()
-    rmSync(folder, { recursive: true, force: true })
+    folder.remove()
   }
 }
 

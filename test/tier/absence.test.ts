@@ -7,6 +7,7 @@ import { sessionOf } from '../../lib/tier/fencing.js'
 import type { NodeStatus } from '../../lib/tier/store.js'
 import {
   type Change,
+  EPOCH_MAX,
   emptyTopology,
   isSettled,
   nodeOf,
@@ -46,7 +47,7 @@ class World {
     })
     if (!outcome.ok) throw new Error(outcome.sentence)
     this.topology = outcome.topology ?? this.topology
-    this.live.set(id, { incarnation, epoch: 0 })
+    this.live.set(id, { incarnation, epoch: EPOCH_MAX })
   }
 
   /** Every node says that it acts by a lease. */
@@ -98,7 +99,7 @@ class World {
   }
 
   back(id: string): void {
-    this.live.set(id, { incarnation: '1', epoch: 0 })
+    this.live.set(id, { incarnation: '1', epoch: EPOCH_MAX })
     const { number } = this.node(id)
     this.suspected.delete(number)
     this.returnable.add(number)
