@@ -12,20 +12,17 @@
  * Clients: the router; the full list, where requests to the absent node itself (`direct`) fail as they may; the list without
  * that node. All others must be answered, but for errors between the fault and the moment when the node is declared away.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TierView } from '../lib/cli/tier-view.js'
 import { Ring } from '../lib/ketama/index.js'
-import { Checker, type Wrong, wrongKeys } from './checker.js'
+import { type Wrong, wrongKeys } from './checker.js'
 import { ClientFailure, type Server } from './clients.js'
-import { type Failure, Load, type View } from './load.js'
+import { Experiment, now, pause, saveReport } from './experiment.js'
+import type { Failure, View } from './load.js'
 import { type Machine, machine } from './machine.js'
-import { randomFrom } from './random.js'
-import { type AtTheEnd, fill, readAll } from './sweep.js'
-import { BenchTier, isUp } from './tier.js'
-import { type Latency, Timeline } from './timeline.js'
-import { Dataset } from './values.js'
-import { Opened } from './views.js'
+import type { AtTheEnd } from './sweep.js'
+import { isUp } from './tier.js'
+import type { Latency } from './timeline.js'
 
 export type How = 'pause' | 'kill' | 'coordinator'
 export const OUTAGE_PHASES = ['before', 'joining', 'failing', 'away', 'returning', 'after'] as const
@@ -107,8 +104,6 @@ const GRACE_MS = 1000
  */
 const NEWS_MS = 500
 const MIGRATION_SEC = 10
-const now = (): number => performance.now()
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, Math.max(0, ms)))
 
 export async function runOutage(options: OutageOptions): Promise<OutageReport> {
   const { how, seed, seeds, threads, say, out } = options
@@ -120,12 +115,7 @@ export async function runOutage(options: OutageOptions): Promise<OutageReport> {
   }
   const { say: _, ...plain } = options
   const report: OutageReport = { options: plain, machine: machine(), runs, passed: runs.every(isClean) }
-  if (out !== null) {
-    const name = join(out, `outage-${how}-t${threads}-seed${seed}.json`)
-    mkdirSync(out, { recursive: true })
-    writeFileSync(name, `${JSON.stringify(report, null, 1)}\n`)
-    say(`numbers ${name}`)
-  }
+  saveReport(out, `outage-${how}-t${threads}-seed${seed}`, report, say)
   return report
 }
 
@@ -143,12 +133,8 @@ function linesOf(run: OutageRun): string[] {
 
 class Run {
   readonly #options: OutageOptions
-  readonly #data: Dataset
-  readonly #checker: Checker
-  readonly #timeline = new Timeline<OutagePhase>(now, OUTAGE_PHASES)
-  readonly #load: Load<OutagePhase>
-  readonly #tier: BenchTier
-  readonly #opened = new Opened()
+  readonly #of: Experiment<OutagePhase>
+  readonly #seed: number
   readonly #absent: string
   readonly #errors = Object.fromEntries(OUTAGE_PHASES.map(phase => [phase, {}])) as OutageRun['errors']
   readonly #direct: Record<string, number> = {}
@@ -161,81 +147,66 @@ class Run {
   #settledAt = Number.POSITIVE_INFINITY
 
   constructor(options: OutageOptions, seed: number) {
-    const { keys, valueMax, logs } = options
+    const { how, logs } = options
     this.#options = options
-    this.#data = new Dataset(seed, keys, valueMax)
-    this.#checker = new Checker(this.#data)
+    this.#seed = seed
     this.#absent = NODES[seed % NODES.length]!
-    this.#tier = new BenchTier({ ...options, logs: logs && join(logs, `${options.how}-seed${seed}`) })
-    this.#load = new Load<OutagePhase>({
-      ...{ data: this.#data, checker: this.#checker, timeline: this.#timeline, random: randomFrom(seed), now },
-      ...{ rate: options.rate, inFlight: options.inFlight, onFailure: failure => this.#onFailure(failure) },
-    })
+    const own = { ...options, logs: logs && join(logs, `${how}-seed${seed}`) }
+    this.#of = new Experiment<OutagePhase>(how, seed, own, OUTAGE_PHASES, failure => this.#onFailure(failure))
   }
 
   async go(): Promise<OutageRun> {
     const { durationMs, how } = this.#options
+    const { load, timeline } = this.#of
     try {
       await this.#start()
-      this.#load.views = await this.#openViews()
-      this.#say(`writing ${this.#data.keys} keys`)
-      const bytes = await fill(this.#data, this.#checker, this.#load.views[0]!, this.#load)
-      this.#timeline.enter('before')
-      const loaded = this.#load.run()
+      load.views = await this.#openViews()
+      const bytes = await this.#of.fill()
+      timeline.enter('before')
+      const loaded = load.run()
       await pause(durationMs)
       if (how === 'coordinator') await this.#join(bytes)
       const times = await this.#outage()
-      this.#timeline.enter('after')
-      if (how !== 'kill') this.#checker.isBack()
+      timeline.enter('after')
+      if (how !== 'kill') this.#of.checker.isBack()
       await pause(durationMs)
-      this.#load.stop()
+      load.stop()
       await loaded
-      this.#say('reading every key through every view')
-      const atTheEnd: OutageRun['atTheEnd'] = {}
-      for (const view of this.#load.views) {
-        atTheEnd[view.name] = await readAll(this.#data, this.#checker, view, this.#load)
-      }
-      return this.#report({ bytes, ...times, atTheEnd })
+      return this.#report({ bytes, ...times, atTheEnd: await this.#of.readEverything() })
     } finally {
-      this.#opened.close()
-      await this.#tier.stop()
+      await this.#of.close()
     }
-  }
-
-  #say(what: string): void {
-    const { how, say } = this.#options
-    say(`${how}, seed ${this.#data.seed}: ${what}`)
   }
 
   // --- the tier
 
   async #start(): Promise<void> {
     await this.#startCoordinator()
-    this.#servers = await Promise.all(NODES.map(id => this.#tier.node(id, 1)))
-    this.#router = await this.#tier.node('router', 0)
-    await this.#tier.until(view => isWhole(view, NODES.length + 1))
+    this.#servers = await Promise.all(NODES.map(id => this.#of.tier.node(id, 1)))
+    this.#router = await this.#of.tier.node('router', 0)
+    await this.#of.tier.until(view => isWhole(view, NODES.length + 1))
   }
 
   #startCoordinator(): Promise<void> {
-    return this.#tier.coordinator('--away-after', String(this.#options.awayAfterSec))
+    return this.#of.tier.coordinator('--away-after', String(this.#options.awayAfterSec))
   }
 
   /** A node joins; in the middle of it the coordinator is away. */
   async #join(bytes: number): Promise<void> {
-    this.#timeline.enter('joining')
+    this.#of.timeline.enter('joining')
     const sources = NODES.length
     const rate = Math.max(0.01, bytes / (sources + 1) / sources / MIGRATION_SEC / 1e6)
-    this.#say('a node joins, the coordinator is killed')
-    this.#servers.push(await this.#tier.node(JOINING, 1, '--migration-rate', rate.toFixed(3)))
-    await this.#tier.until(view => view.changes.some(({ node, state }) => node === JOINING && state === 'running'))
+    this.#of.say('a node joins, the coordinator is killed')
+    this.#servers.push(await this.#of.tier.node(JOINING, 1, '--migration-rate', rate.toFixed(3)))
+    await this.#of.tier.until(view => view.changes.some(({ node, state }) => node === JOINING && state === 'running'))
     await this.#coordinatorAway(this.#options.coordinatorMs)
-    await this.#tier.until(view => isWhole(view, this.#servers.length + 1))
+    await this.#of.tier.until(view => isWhole(view, this.#servers.length + 1))
     // Requests of the old ones are still under way.
-    this.#load.views = await this.#openViews()
+    this.#of.load.views = await this.#openViews()
   }
 
   async #coordinatorAway(ms: number): Promise<void> {
-    await this.#tier.kill('coordinator')
+    await this.#of.tier.kill('coordinator')
     await pause(ms)
     await this.#startCoordinator()
   }
@@ -243,29 +214,29 @@ class Run {
   async #outage(): Promise<Pick<OutageRun, 'declaredMs' | 'backMs' | 'settledMs'>> {
     const { how, outageMs, coordinatorMs } = this.#options
     const id = this.#absent
-    this.#say(`${id} is ${how === 'kill' ? 'killed' : 'stopped'}`)
-    this.#timeline.enter('failing')
+    this.#of.say(`${id} is ${how === 'kill' ? 'killed' : 'stopped'}`)
+    this.#of.timeline.enter('failing')
     this.#faultAt = now()
-    await (how === 'kill' ? this.#tier.kill(id) : this.#tier.pause(id))
+    await (how === 'kill' ? this.#of.tier.kill(id) : this.#of.tier.pause(id))
     // What is written from now on was not written at this node; nobody else has acted for its keys yet.
     const ring = new Ring(this.#servers)
     const home = this.#indexOf(id)
-    this.#checker.goesAway(index => ring.indexOf(this.#data.key(index)) === home)
-    await this.#tier.until(view => nodeOf(view, id)?.away !== undefined)
+    this.#of.checker.goesAway(index => ring.indexOf(this.#of.data.key(index)) === home)
+    await this.#of.tier.until(view => nodeOf(view, id)?.away !== undefined)
     this.#declaredAt = now()
     const declaredMs = this.#declaredAt - this.#faultAt
-    this.#timeline.enter('away')
+    this.#of.timeline.enter('away')
     const coordinator = how === 'coordinator' ? this.#coordinatorAway(coordinatorMs) : undefined
     await pause(this.#faultAt + outageMs - now())
-    this.#say(`${id} returns`)
-    this.#timeline.enter('returning')
+    this.#of.say(`${id} returns`)
+    this.#of.timeline.enter('returning')
     const returnedAt = now()
-    if (how === 'kill') await this.#tier.node(id, 1)
-    else this.#tier.resume(id)
+    if (how === 'kill') await this.#of.tier.node(id, 1)
+    else this.#of.tier.resume(id)
     await coordinator
-    await this.#tier.until(view => isBack(view, id))
+    await this.#of.tier.until(view => isBack(view, id))
     const backMs = now() - returnedAt
-    await this.#tier.until(view => isWhole(view, this.#servers.length + 1))
+    await this.#of.tier.until(view => isWhole(view, this.#servers.length + 1))
     this.#settledAt = now()
     return { declaredMs, backMs, settledMs: this.#settledAt - returnedAt }
   }
@@ -282,11 +253,11 @@ class Run {
     const others = this.#servers.filter((_, index) => index !== absent)
     const patient = () => LIMIT_MS
     return [
-      await this.#opened.npm('router', router),
-      this.#opened.plain('router', router, patient),
-      await this.#opened.npm('without it', others),
-      this.#opened.plain('without it', others, patient),
-      this.#opened.plain('full list', this.#servers, server =>
+      await this.#of.opened.npm('router', router),
+      this.#of.opened.plain('router', router, patient),
+      await this.#of.opened.npm('without it', others),
+      this.#of.opened.plain('without it', others, patient),
+      this.#of.opened.plain('full list', this.#servers, server =>
         server === absent && this.#isAbsent() ? DIRECT_LIMIT_MS : LIMIT_MS,
       ),
     ]
@@ -320,18 +291,18 @@ class Run {
   }
 
   #report(measured: Pick<OutageRun, 'bytes' | 'declaredMs' | 'backMs' | 'settledMs' | 'atTheEnd'>): OutageRun {
-    const checker = this.#checker
+    const { checker } = this.#of
     const errors = this.#errors
-    for (const [text, count] of this.#load.errors) errors.after[text] = (errors.after[text] ?? 0) + count
+    for (const [text, count] of this.#of.load.errors) errors.after[text] = (errors.after[text] ?? 0) + count
     const sum = (counts: Record<string, number>) => Object.values(counts).reduce((total, count) => total + count, 0)
     const all = OUTAGE_PHASES.reduce((total, phase) => total + sum(errors[phase]), 0)
     const failing = sum(errors.failing)
     return {
       how: this.#options.how,
-      seed: this.#data.seed,
+      seed: this.#seed,
       absent: this.#absent,
       ...measured,
-      requests: this.#load.requests,
+      requests: this.#of.load.requests,
       checked: checker.checked,
       missed: checker.missed,
       answers: checker.answers,
@@ -340,7 +311,7 @@ class Run {
       direct: this.#direct,
       errorCounts: { direct: sum(this.#direct), failing, forbidden: all - failing + this.#tooLate },
       longestErrorMs: this.#longestErrorMs,
-      latency: this.#timeline.latencies(),
+      latency: this.#of.timeline.latencies(),
       examples: checker.examples,
     }
   }

@@ -9,20 +9,16 @@
  * Clients: the router, and the full list. Requests that a client sends straight to a process that is not there (`direct`) fail as
  * they must; everything else must be answered, and nothing may be missing.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
 import type { TierView } from '../lib/cli/tier-view.js'
 import { withStepAside } from '../lib/tier/wishes.js'
-import { Checker, type Wrong, wrongKeys } from './checker.js'
+import { type Wrong, wrongKeys } from './checker.js'
 import { ClientFailure, type Server } from './clients.js'
-import { type Failure, Load, type View } from './load.js'
+import { Experiment, now, pause, saveReport } from './experiment.js'
+import type { Failure, View } from './load.js'
 import { type Machine, machine } from './machine.js'
-import { randomFrom } from './random.js'
-import { type AtTheEnd, fill, readAll } from './sweep.js'
-import { BenchTier, isUp } from './tier.js'
-import { type Latency, Timeline } from './timeline.js'
-import { Dataset } from './values.js'
-import { Opened } from './views.js'
+import type { AtTheEnd } from './sweep.js'
+import { isUp } from './tier.js'
+import type { Latency } from './timeline.js'
 
 export const ROLLING_PHASES = ['before', 'aside', 'stopped', 'returning', 'after'] as const
 export type RollingPhase = (typeof ROLLING_PHASES)[number]
@@ -80,9 +76,6 @@ export interface RollingReport {
   passed: boolean
 }
 
-const now = (): number => performance.now()
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
-
 export async function runRollingRestart(options: RollingOptions): Promise<RollingReport> {
   const { seed, seeds, threads, say, out } = options
   const runs: RollingRun[] = []
@@ -93,12 +86,7 @@ export async function runRollingRestart(options: RollingOptions): Promise<Rollin
   }
   const { say: _, ...plain } = options
   const report: RollingReport = { options: plain, machine: machine(), runs, passed: runs.every(isClean) }
-  if (out !== null) {
-    const name = join(out, `rolling-restart-t${threads}-seed${seed}.json`)
-    mkdirSync(out, { recursive: true })
-    writeFileSync(name, `${JSON.stringify(report, null, 1)}\n`)
-    say(`numbers ${name}`)
-  }
+  saveReport(out, `rolling-restart-t${threads}-seed${seed}`, report, say)
   return report
 }
 
@@ -107,13 +95,9 @@ export function isClean(run: RollingRun): boolean {
 }
 
 class Run {
-  readonly #options: RollingOptions
-  readonly #data: Dataset
-  readonly #checker: Checker
-  readonly #timeline = new Timeline<RollingPhase>(now, ROLLING_PHASES)
-  readonly #load: Load<RollingPhase>
-  readonly #tier: BenchTier
-  readonly #opened = new Opened()
+  readonly #seed: number
+  readonly #durationMs: number
+  readonly #of: Experiment<RollingPhase>
   readonly #ids: string[]
   #servers: Server[] = []
   #router: Server | null = null
@@ -124,55 +108,38 @@ class Run {
   #direct = 0
 
   constructor(options: RollingOptions, seed: number) {
-    const { keys, valueMax } = options
-    this.#options = options
-    this.#data = new Dataset(seed, keys, valueMax)
-    this.#checker = new Checker(this.#data)
-    this.#tier = new BenchTier(options)
+    this.#seed = seed
+    this.#durationMs = options.durationMs
+    this.#of = new Experiment('rolling restart', seed, options, ROLLING_PHASES, failure => this.#isDirect(failure))
     this.#ids = Array.from({ length: options.nodes }, (_, i) => `n${i + 1}`)
-    this.#load = new Load<RollingPhase>({
-      ...{ data: this.#data, checker: this.#checker, timeline: this.#timeline, random: randomFrom(seed), now },
-      ...{ rate: options.rate, inFlight: options.inFlight, onFailure: failure => this.#isDirect(failure) },
-    })
   }
 
   async go(): Promise<RollingRun> {
-    const { durationMs } = this.#options
+    const { load, timeline } = this.#of
     try {
       await this.#start()
-      this.#load.views = await this.#openViews()
-      this.#say(`writing ${this.#data.keys} keys`)
-      const bytes = await fill(this.#data, this.#checker, this.#load.views[0]!, this.#load)
-      this.#timeline.enter('before')
-      const loaded = this.#load.run()
-      await pause(durationMs)
+      load.views = await this.#openViews()
+      const bytes = await this.#of.fill()
+      timeline.enter('before')
+      const loaded = load.run()
+      await pause(this.#durationMs)
       const restarts: Restart[] = []
       for (const [index, id] of this.#ids.entries()) restarts.push(await this.#restart(id, index))
-      this.#timeline.enter('after')
-      await pause(durationMs)
-      this.#load.stop()
+      timeline.enter('after')
+      await pause(this.#durationMs)
+      load.stop()
       await loaded
-      this.#say('reading every key through every view')
-      const atTheEnd: RollingRun['atTheEnd'] = {}
-      for (const view of this.#load.views) {
-        atTheEnd[view.name] = await readAll(this.#data, this.#checker, view, this.#load)
-      }
-      return this.#report({ bytes, restarts, atTheEnd })
+      return this.#report({ bytes, restarts, atTheEnd: await this.#of.readEverything() })
     } finally {
-      this.#opened.close()
-      await this.#tier.stop()
+      await this.#of.close()
     }
   }
 
-  #say(what: string): void {
-    this.#options.say(`rolling restart, seed ${this.#data.seed}: ${what}`)
-  }
-
   async #start(): Promise<void> {
-    await this.#tier.coordinator()
-    this.#servers = await Promise.all(this.#ids.map(id => this.#tier.node(id, 1)))
-    this.#router = await this.#tier.node('router', 0)
-    await this.#tier.until(view => this.#isWhole(view))
+    await this.#of.tier.coordinator()
+    this.#servers = await Promise.all(this.#ids.map(id => this.#of.tier.node(id, 1)))
+    this.#router = await this.#of.tier.node('router', 0)
+    await this.#of.tier.until(view => this.#isWhole(view))
   }
 
   #isWhole(view: TierView): boolean {
@@ -183,23 +150,23 @@ class Run {
   }
 
   async #restart(id: string, index: number): Promise<Restart> {
-    this.#say(`${id} steps aside`)
-    this.#timeline.enter('aside')
+    this.#of.say(`${id} steps aside`)
+    this.#of.timeline.enter('aside')
     const asideAt = now()
-    const { change } = await this.#tier.store.wish(topology => withStepAside(topology, id))
-    await this.#tier.until(
+    const { change } = await this.#of.tier.store.wish(topology => withStepAside(topology, id))
+    await this.#of.tier.until(
       view => view.settled && (view.changes.find(one => one.id === change)?.state ?? 'done') === 'done',
     )
-    this.#say(`${id} is restarted`)
-    this.#timeline.enter('stopped')
+    this.#of.say(`${id} is restarted`)
+    this.#of.timeline.enter('stopped')
     this.#startedAt = Number.POSITIVE_INFINITY
     this.#stopped = index
     this.#stoppedAt = now()
-    await this.#tier.end(id)
-    await this.#tier.node(id, 1)
+    await this.#of.tier.end(id)
+    await this.#of.tier.node(id, 1)
     this.#startedAt = now()
-    this.#timeline.enter('returning')
-    await this.#tier.until(view => this.#isWhole(view))
+    this.#of.timeline.enter('returning')
+    await this.#of.tier.until(view => this.#isWhole(view))
     return {
       id,
       asideMs: this.#stoppedAt - asideAt,
@@ -211,9 +178,9 @@ class Run {
   async #openViews(): Promise<View[]> {
     const router = [this.#router!]
     return [
-      await this.#opened.npm('router', router),
-      this.#opened.plain('router', router),
-      this.#opened.plain('full list', this.#servers),
+      await this.#of.opened.npm('router', router),
+      this.#of.opened.plain('router', router),
+      this.#of.opened.plain('full list', this.#servers),
     ]
   }
 
@@ -227,20 +194,20 @@ class Run {
   }
 
   #report(measured: Pick<RollingRun, 'bytes' | 'restarts' | 'atTheEnd'>): RollingRun {
-    const { errors } = this.#load
+    const { errors } = this.#of.load
     return {
-      seed: this.#data.seed,
+      seed: this.#seed,
       ...measured,
-      requests: this.#load.requests,
-      checked: this.#checker.checked,
-      answers: this.#checker.answers,
-      wrongKeys: wrongKeys(this.#checker),
+      requests: this.#of.load.requests,
+      checked: this.#of.checker.checked,
+      answers: this.#of.checker.answers,
+      wrongKeys: wrongKeys(this.#of.checker),
       errors: Object.fromEntries(errors),
       errorCount: [...errors.values()].reduce((sum, count) => sum + count, 0),
       direct: this.#direct,
-      latency: this.#timeline.latencies(),
-      latencyByView: this.#timeline.latenciesByView(),
-      examples: this.#checker.examples,
+      latency: this.#of.timeline.latencies(),
+      latencyByView: this.#of.timeline.latenciesByView(),
+      examples: this.#of.checker.examples,
     }
   }
 }

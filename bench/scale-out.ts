@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { hitRateChart, type Series } from './chart.js'
 import { Checker, type Wrong, wrongKeys } from './checker.js'
 import type { Server } from './clients.js'
+import { now, pause } from './experiment.js'
 import { Load, type View } from './load.js'
 import { type Machine, machine } from './machine.js'
 import { randomFrom } from './random.js'
@@ -74,8 +75,6 @@ export interface ScaleOutReport {
   passed: boolean
   chart: string | null
 }
-
-const now = (): number => performance.now()
 
 export async function runScaleOut(options: ScaleOutOptions): Promise<ScaleOutReport> {
   const { kind, seed, seeds, say, peer } = options
@@ -218,5 +217,3 @@ function seriesOf({ system, hitRate, hitRateNewList }: SystemReport): Series[] {
     { name: 'memcached, new list', color: '#b45309', points: hitRateNewList, dashed: true },
   ]
 }
-
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))

@@ -14,23 +14,20 @@
  * During faults requests may fail. What may be missing: keys whose only copy is, or was, in the memory of a node that is paused or
  * cut off, or was killed. What is acknowledged while a node is away must survive everything but the death of its own home.
  */
-import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { TierView } from '../lib/cli/tier-view.js'
 import { Ring } from '../lib/ketama/index.js'
-import { Checker, type Wrong, wrongKeys } from './checker.js'
+import { type Wrong, wrongKeys } from './checker.js'
 import type { Server } from './clients.js'
+import { Experiment, now, pause, saveReport } from './experiment.js'
 import type { Fault } from './faults.js'
 import { FaultyNetwork } from './faulty-network.js'
-import { type Failure, Load } from './load.js'
+import type { Failure } from './load.js'
 import { type Machine, machine } from './machine.js'
 import { randomFrom } from './random.js'
 import { SmallDisk } from './small-disk.js'
-import { type AtTheEnd, fill, readAll } from './sweep.js'
-import { BenchTier, isUp } from './tier.js'
-import { Timeline } from './timeline.js'
-import { Dataset } from './values.js'
-import { Opened } from './views.js'
+import type { AtTheEnd } from './sweep.js'
+import { isUp } from './tier.js'
 
 export const TORTURE_PHASES = ['calm', 'fault', 'healing'] as const
 export type TorturePhase = (typeof TORTURE_PHASES)[number]
@@ -91,17 +88,11 @@ const FAULT_LIMIT_MS = 5000
 const CALM_MS = 1000
 const WATCH_MS = 50
 const TWO_FAULTS = 0.3
-const now = (): number => performance.now()
-const pause = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, Math.max(0, ms)))
 
 export async function runTorture(options: TortureOptions): Promise<TortureReport> {
   const report = await new Torture(options).go()
-  if (options.out !== null) {
-    const name = join(options.out, `torture-t${options.threads}-seed${options.seed}.json`)
-    mkdirSync(options.out, { recursive: true })
-    writeFileSync(name, `${JSON.stringify(report, null, 1)}\n`)
-    options.say(`numbers ${name}`)
-  }
+  const { out, threads, seed, say } = options
+  saveReport(out, `torture-t${threads}-seed${seed}`, report, say)
   return report
 }
 
@@ -118,13 +109,8 @@ interface Running {
 class Torture {
   readonly #options: TortureOptions
   readonly #random: () => number
-  readonly #data: Dataset
-  readonly #checker: Checker
-  readonly #timeline = new Timeline<TorturePhase>(now, TORTURE_PHASES)
-  readonly #load: Load<TorturePhase>
+  readonly #of: Experiment<TorturePhase>
   readonly #network = new FaultyNetwork()
-  readonly #tier: BenchTier
-  readonly #opened = new Opened()
   readonly #errors = Object.fromEntries(TORTURE_PHASES.map(phase => [phase, {}])) as TortureReport['errors']
   readonly #skipped: string[] = []
   #servers: Server[] = []
@@ -135,16 +121,11 @@ class Torture {
   #stoodStillMs = 0
 
   constructor(options: TortureOptions) {
-    const { seed, keys, valueMax, rate, inFlight, logs } = options
+    const { seed, logs } = options
     this.#options = options
     this.#random = randomFrom(seed ^ 0x5eed)
-    this.#data = new Dataset(seed, keys, valueMax)
-    this.#checker = new Checker(this.#data)
-    this.#tier = new BenchTier({ ...options, network: this.#network, logs: logs && join(logs, `torture-seed${seed}`) })
-    this.#load = new Load<TorturePhase>({
-      ...{ data: this.#data, checker: this.#checker, timeline: this.#timeline, random: randomFrom(seed), now },
-      ...{ rate, inFlight, onFailure: failure => this.#onFailure(failure) },
-    })
+    const own = { ...options, network: this.#network, logs: logs && join(logs, `torture-seed${seed}`) }
+    this.#of = new Experiment<TorturePhase>('torture', seed, own, TORTURE_PHASES, failure => this.#onFailure(failure))
   }
 
   async go(): Promise<TortureReport> {
@@ -152,34 +133,23 @@ class Torture {
     const rounds: Round[] = []
     try {
       await this.#start()
-      this.#say(`writing ${this.#data.keys} keys`)
-      await fill(this.#data, this.#checker, this.#load.views[0]!, this.#load)
-      this.#timeline.enter('calm')
-      const loaded = this.#load.run()
+      await this.#of.fill()
+      this.#of.timeline.enter('calm')
+      const loaded = this.#of.load.run()
       const until = now() + this.#options.durationMs
       await pause(CALM_MS)
       while (this.#faults.length > 0 && (rounds.length === 0 || now() < until))
         rounds.push(await this.#round(rounds.length + 1))
-      this.#load.stop()
+      this.#of.load.stop()
       await loaded
-      this.#say('reading every key through every view')
-      const atTheEnd: TortureReport['atTheEnd'] = {}
-      for (const view of this.#load.views) {
-        atTheEnd[view.name] = await readAll(this.#data, this.#checker, view, this.#load)
-      }
-      return this.#report(rounds, atTheEnd)
+      return this.#report(rounds, await this.#of.readEverything())
     } finally {
       clearInterval(watch)
-      this.#opened.close()
-      await this.#tier.stop().finally(() => {
+      await this.#of.close().finally(() => {
         this.#disk?.remove()
         this.#network.close()
       })
     }
-  }
-
-  #say(what: string): void {
-    this.#options.say(`torture, seed ${this.#options.seed}: ${what}`)
   }
 
   #watchStandstill(): NodeJS.Timeout {
@@ -195,25 +165,25 @@ class Torture {
 
   async #start(): Promise<void> {
     if (this.#options.faults.includes('full')) {
-      const disk = SmallDisk.at(join(this.#tier.folderOf(SMALL_DISK), 'hints'))
+      const disk = SmallDisk.at(join(this.#of.tier.folderOf(SMALL_DISK), 'hints'))
       if (typeof disk === 'string') this.#skipped.push(`full: ${disk}`)
       else this.#disk = disk
     }
     await this.#startCoordinator()
-    this.#servers = await Promise.all(NODES.map(id => this.#tier.node(id, 1)))
+    this.#servers = await Promise.all(NODES.map(id => this.#of.tier.node(id, 1)))
     const ring = new Ring(this.#servers)
-    this.#homes = Array.from({ length: this.#data.keys }, (_, index) => ring.indexOf(this.#data.key(index)))
-    const router = await this.#tier.node('router', 0)
-    await this.#tier.until(isWhole)
-    const limit = () => (this.#timeline.phase === 'calm' ? LIMIT_MS : FAULT_LIMIT_MS)
-    this.#load.views = [
-      this.#opened.plain('router', [router], limit),
-      this.#opened.plain('full list', this.#servers, limit),
+    this.#homes = Array.from({ length: this.#of.data.keys }, (_, index) => ring.indexOf(this.#of.data.key(index)))
+    const router = await this.#of.tier.node('router', 0)
+    await this.#of.tier.until(isWhole)
+    const limit = () => (this.#of.timeline.phase === 'calm' ? LIMIT_MS : FAULT_LIMIT_MS)
+    this.#of.load.views = [
+      this.#of.opened.plain('router', [router], limit),
+      this.#of.opened.plain('full list', this.#servers, limit),
     ]
   }
 
   #startCoordinator(): Promise<void> {
-    return this.#tier.coordinator('--away-after', String(this.#options.awayAfterSec))
+    return this.#of.tier.coordinator('--away-after', String(this.#options.awayAfterSec))
   }
 
   // --- a round
@@ -226,14 +196,14 @@ class Torture {
     const note = (view: TierView) => {
       for (const node of view.nodes) if (node.away !== undefined) away.add(node.id)
     }
-    this.#timeline.enter('fault')
+    this.#of.timeline.enter('fault')
     const faultAt = now()
     this.#faultAt = faultAt
-    const watched = this.#tier.until(() => isOver, note)
+    const watched = this.#of.tier.until(() => isOver, note)
     const running: Running[] = []
     for (const [fault, id, other] of drawn) {
       const begun = await this.#begin(fault, id, other)
-      this.#say(`round ${number}: ${begun.text}`)
+      this.#of.say(`round ${number}: ${begun.text}`)
       running.push(begun)
       const until = now() + lastsMs / drawn.length
       while (now() < until) {
@@ -242,20 +212,20 @@ class Torture {
         await pause(WATCH_MS)
       }
     }
-    this.#timeline.enter('healing')
+    this.#of.timeline.enter('healing')
     const healedAt = now()
     this.#network.heal()
     for (const { heal } of running.toReversed()) await heal()
-    await this.#tier.until(isWhole, note)
+    await this.#of.tier.until(isWhole, note)
     isOver = true
     await watched
     const settledMs = now() - healedAt
     for (const { lost } of running) if (lost !== null) this.#mark(lost, true)
-    this.#checker.isBack()
+    this.#of.checker.isBack()
     // What was asked before has been answered, or given up.
     await pause(FAULT_LIMIT_MS)
     this.#faultAt = Number.POSITIVE_INFINITY
-    this.#timeline.enter('calm')
+    this.#of.timeline.enter('calm')
     await pause(CALM_MS)
     return { faults: running.map(({ text }) => text), lastedMs: healedAt - faultAt, away: [...away], settledMs }
   }
@@ -284,7 +254,7 @@ class Torture {
   /** Its keys may be missing now, if nothing newer is acknowledged or seen from here on. */
   #mark(id: string, forGood = false): void {
     const home = NODES.indexOf(id)
-    this.#checker.goesAway(index => this.#homes[index] === home, forGood)
+    this.#of.checker.goesAway(index => this.#homes[index] === home, forGood)
   }
 
   async #begin(fault: Fault, id: string, other: string): Promise<Running> {
@@ -292,13 +262,13 @@ class Torture {
     const silently = this.#random() < 0.5
     switch (fault) {
       case 'pause':
-        await this.#tier.pause(id)
+        await this.#of.tier.pause(id)
         this.#mark(id)
-        return { ...none, text: `${id} is paused`, heal: async () => this.#tier.resume(id) }
+        return { ...none, text: `${id} is paused`, heal: async () => this.#of.tier.resume(id) }
       case 'kill':
-        await this.#tier.kill(id)
+        await this.#of.tier.kill(id)
         this.#mark(id, true)
-        return { ...none, text: `${id} is killed`, heal: async () => void (await this.#tier.node(id, 1)) }
+        return { ...none, text: `${id} is killed`, heal: async () => void (await this.#of.tier.node(id, 1)) }
       case 'cut':
         this.#network.cut(id, other)
         return { ...none, text: `${id} and ${other} are cut off from each other` }
@@ -312,15 +282,15 @@ class Torture {
         this.#part(id, 'coordinator', silently)
         return { ...none, text: `${id} is cut off from the coordinator${silently ? ', silently' : ''}`, silenced: [id] }
       case 'coordinator':
-        await this.#tier.kill('coordinator')
+        await this.#of.tier.kill('coordinator')
         return { ...none, text: 'the coordinator is killed', heal: () => this.#startCoordinator() }
       case 'full': {
         this.#disk!.fill()
-        await this.#tier.pause(id)
+        await this.#of.tier.pause(id)
         this.#mark(id)
         const heal = async () => {
           this.#disk!.empty()
-          this.#tier.resume(id)
+          this.#of.tier.resume(id)
         }
         // A log that lacks something makes void all that the absent node remembers.
         return { ...none, text: `${id} is paused, the disk for hints of ${SMALL_DISK} is full`, heal, lost: id }
@@ -345,21 +315,21 @@ class Torture {
   #report(rounds: Round[], atTheEnd: TortureReport['atTheEnd']): TortureReport {
     const { say: _, ...options } = this.#options
     const errors = this.#errors
-    for (const [text, count] of this.#load.errors) errors.calm[text] = (errors.calm[text] ?? 0) + count
-    const wrong = wrongKeys(this.#checker)
+    for (const [text, count] of this.#of.load.errors) errors.calm[text] = (errors.calm[text] ?? 0) + count
+    const wrong = wrongKeys(this.#of.checker)
     return {
       options,
       machine: machine(),
       rounds,
       skipped: this.#skipped,
-      requests: this.#load.requests,
-      checked: this.#checker.checked,
-      missed: this.#checker.missed,
+      requests: this.#of.load.requests,
+      checked: this.#of.checker.checked,
+      missed: this.#of.checker.missed,
       wrongKeys: wrong,
       atTheEnd,
       errors,
       stoodStillMs: this.#stoodStillMs,
-      examples: this.#checker.examples,
+      examples: this.#of.checker.examples,
       passed: Object.values(wrong).every(count => count === 0) && Object.keys(errors.calm).length === 0,
     }
   }
