@@ -158,12 +158,14 @@ function plainArcs(before: Ring, after: Ring): Arc[] {
 
 t.test('diff gives the arcs of diffColumns, few or so many that they are made when they are looked at', async t => {
   const few = fc.tuple(serverLists, serverLists)
-  const many = fc.tuple(fc.integer({ min: 65, max: 90 }), fc.nat(89)).map(([n, kept]) => {
+  const listsOf = (n: number, kept: number) => {
     const others = equalServers(n).map(server => ({ ...server, port: 11213, weight: 1 }))
     return [equalServers(n), [...equalServers(Math.min(kept, n)), ...others]] as [RingServer[], RingServer[]]
-  })
+  }
+  const many = fc.tuple(fc.integer({ min: 65, max: 90 }), fc.nat(89)).map(([n, kept]) => listsOf(n, kept))
+  const largest: [[RingServer[], RingServer[]]] = [listsOf(90, 0)]
   let most = 0
-  for (const [lists, numRuns] of [[few, 60] as const, [many, 6] as const]) {
+  for (const [lists, numRuns, examples] of [[few, 60, []] as const, [many, 6, [largest]] as const]) {
     fc.assert(
       fc.property(lists, ([before, after]) => {
         const [a, b] = [new Ring(before), new Ring(after)]
@@ -183,7 +185,7 @@ t.test('diff gives the arcs of diffColumns, few or so many that they are made wh
           arcs.every(arc => a.servers.includes(arc.before) && b.servers.includes(arc.after))
         )
       }),
-      { numRuns },
+      { numRuns, examples: [...examples] },
     )
   }
   t.ok(most > 20_000, `${most}`)
