@@ -210,11 +210,11 @@ export class TierMember {
           control.prepare(topology, number)
           // A node acts by no topology that a restart would not know of: it could take itself for an owner that it was before.
           const isKnown = waiting === 0 && acting === known
-          const keep = isKnown ? (then: () => void) => then() : save
+          const keep: typeof save = isKnown ? then => then(null) : save
           waiting++
-          keep(() => {
+          keep(problem => {
             waiting--
-            known = acting
+            known = problem === null ? acting : null
             this.#openHints(topology.tier, hints).then(() => {
               control.setTopology(topology, number)
               control.whenBegun(resolve)
