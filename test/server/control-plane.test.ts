@@ -19,6 +19,17 @@ function node(number: number): TierNode {
   }
 }
 
+/** What both nodes below have alike. */
+const PLAIN = {
+  identity: { id: 'n1', incarnation: '1' },
+  peerListen: { host: HOST, port: 11400 },
+  parseTopology: (text: string) => JSON.parse(text) as Topology,
+  onSettled: () => {},
+  onProgress: () => {},
+  report: () => '',
+  onEvent: () => {},
+}
+
 /** Two nodes; the first is away in the second generation, and back in the third, with its next session. */
 function topology(epoch: 1 | 3): Topology {
   const servers = [1, 2].map(number => ({ number, host: `10.0.0.${number}`, port: 11211, weight: 1 }))
@@ -47,13 +58,7 @@ t.test('a node that returns may act before its data planes hear of the route', a
   let vouches = true
   const control = new ControlPlane({
     ...{ loop, engine, migrationRate: null, dataPlanes: [port], secret: null },
-    identity: { id: 'n1', incarnation: '1' },
-    peerListen: { host: HOST, port: 11400 },
-    parseTopology: text => JSON.parse(text) as Topology,
-    onSettled: () => {},
-    onProgress: () => {},
-    report: () => '',
-    onEvent: () => {},
+    ...PLAIN,
     fencing: {
       ...{ fence, votes: null, saveVotes: (_, done) => done(true), onFenced: () => {} },
       store: {
@@ -116,13 +121,7 @@ t.test(
     const control = new ControlPlane({
       ...{ loop, engine: new Engine(arena, 1), migrationRate: null, secret: null },
       dataPlanes: [{ post() {}, onMessage() {} }],
-      identity: { id: 'n1', incarnation: '1' },
-      peerListen: { host: HOST, port: 11400 },
-      parseTopology: text => JSON.parse(text) as Topology,
-      onSettled: () => {},
-      onProgress: () => {},
-      report: () => '',
-      onEvent: () => {},
+      ...PLAIN,
       acted: {
         before: null,
         isNoted: () => noted,
