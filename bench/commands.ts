@@ -66,7 +66,7 @@ interface ScaleOutValues extends LoadedValues {
 }
 
 export function scaleOutCommand(): Command {
-  return loaded('scale-out', { valueMax: 500_000, rate: 2000, inFlight: 32, memory: 512 })
+  return loaded('scale-out', { valueMax: 500_000, rate: 1000, inFlight: 32, memory: 512 })
     .description('a tier gains or loses a node under load; every answer is checked; the same with memcached beside it')
     .option('--seed <n>', 'what decides keys, values and requests', whole(0), 1)
     .option('--keys <n>', 'keys written before the change', whole(100), 100_000)
