@@ -1,6 +1,7 @@
 /**
  * The loop over requests and the dispatch: lines of PROTOCOL D1, one row a command, as in protocol.txt.
  */
+import { forgetAhead, lookAhead, seenUntil } from './ahead'
 import { debugEnabled, FLUSH_AT, flushEnabled, VERBOSITY, VERSION_COUNTER, VERSION_TEXT, versionLength } from './layout'
 import { hasRoom, noreply, put, putBytes, reply, repliesLength, REPLY_MAX, setNoreply, startReplies } from './reply'
 import { arithmeticCommand, deleteCommand, touchCommand } from './keyed'
@@ -36,6 +37,7 @@ export function runRequests(offset: u32, length: u32, kind: u32, value: u32, txS
   setInput(offset, offset + length)
   setResume(FRESH, 0)
   describeFill(0, 0, 0)
+  forgetAhead()
   if (kind == SWALLOW) swallow(offset, value)
   let resumed: u32 = kind == AT_KEY ? value : 0
   let stop = DONE
@@ -50,6 +52,7 @@ export function runRequests(offset: u32, length: u32, kind: u32, value: u32, txS
       stop = isEndless(position) ? refuseLine() : DONE
       break
     }
+    if (position >= seenUntil && newline + 1 < limit && !single) lookAhead(position, limit)
     setNoreply(false)
     stop = execute(position, newline, resumed)
     resumed = 0

@@ -3,6 +3,7 @@
  * values do not fit in tx goes on in a later run at the key where it stopped. A chained value never goes through tx: after
  * its VALUE line the host sends it from where it lies, then the line goes on behind its key.
  */
+import { lookAheadInLine, seenUntil } from './ahead'
 import { casEnabled } from './layout'
 import { bump, close, found, openUnseen, show } from './keys'
 import { countByPrefix, GET, HIT } from './prefixes'
@@ -78,6 +79,7 @@ function serve(
   const before = out
   let at = from
   while (nextToken(at, end)) {
+    if (several && start >= seenUntil) lookAheadInLine(start, end)
     if (!openUnseen(start, length, !touches)) {
       // The route changed since the line was checked: nothing of what this turn wrote for it counts.
       rollBack(before)
@@ -133,6 +135,7 @@ function bad(next: u32): u32 {
 function allOurs(keys: u32, end: u32, reads: bool): bool {
   let at = keys
   while (nextToken(at, end)) {
+    if (start >= seenUntil) lookAheadInLine(start, end)
     if (!openUnseen(start, length, reads)) return false
     close()
     at = start + length

@@ -41,7 +41,7 @@ function indexAmong(hash: u32, buckets: u32): u32 {
 
 // @ts-ignore: decorator
 @inline
-function bucketOf(hash: u32): u32 {
+export function bucketOf(hash: u32): u32 {
   return bucketAt(indexAmong(hash, atomic.load<u32>(BUCKETS)))
 }
 
