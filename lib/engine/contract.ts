@@ -188,6 +188,8 @@ export interface HousekeepingApi {
   grow(): boolean
   /** Items ever stored: while it stands still nothing grows. */
   stored(): bigint
+  /** Items ever evicted: while it stands still there is memory left. */
+  evicted(): bigint
   /** Of the buckets that there are, or will be when the growth that goes on is done. */
   hashPower(): number
   isGrowing(): boolean

@@ -113,6 +113,7 @@ export class Engine implements EngineApi {
       ...{ arena, layout: this.#layout, wasm: this.#wasm, scratch: area.scratch },
       written: () => this.#words[Word.written]!,
       stored: () => this.#figures.sum('total_items'),
+      evicted: () => this.#figures.sum('evictions'),
       items: () => this.#figures.sum('curr_items') + this.#figures.sum('tombstones'),
     })
     this.pages = new Pages(memory, this.#wasm)

@@ -29,6 +29,7 @@ interface Place {
   written: () => number
   items: () => bigint
   stored: () => bigint
+  evicted: () => bigint
 }
 
 /** Buckets split in one step of growth. */
@@ -78,6 +79,10 @@ export class Housekeeping implements HousekeepingApi {
 
   stored(): bigint {
     return this.#place.stored()
+  }
+
+  evicted(): bigint {
+    return this.#place.evicted()
   }
 
   hashPower(): number {
