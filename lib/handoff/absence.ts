@@ -29,6 +29,22 @@ export function askInstead(generations: Generations, arc: number, { source, befo
 }
 
 /**
+ * May `self`, in its tenure that reaches `epoch`, have written a key of the arc while somebody who might know it was away, and have no record
+ * of that, because one of the logs that `isLossy` names lacks something?
+ */
+export function mayHaveLost(
+  generations: Generations,
+  self: number,
+  epoch: number,
+  arc: number,
+  isLossy: (home: number) => boolean,
+): boolean {
+  const { start } = generations.tenure(self, epoch, arc)
+  const wasAway = (node: number) => isLossy(node) && generations.wasAway(node, start, epoch, 'some')
+  return generations.heldBackBy(self, epoch, arc, wasAway) !== null
+}
+
+/**
  * `self`, the actor of `epoch`, stood in for `taker` all through its tenure and never could ask it: the epoch as of which
  * only `taker` itself knows what `self` does not. Null: it was not so.
  */

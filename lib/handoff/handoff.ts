@@ -148,7 +148,7 @@ export class Handoff {
   ) {
     this.#actedBefore = actedBefore
     this.#hints = hints
-    this.#unsafe = new UnsafeWrites(store)
+    this.#unsafe = new UnsafeWrites(store, hints)
     this.#store = store
     this.#effects = effects
     const takerEffects: TakerEffects = {

@@ -49,6 +49,11 @@ export interface Hints {
    * nothing is given away, that follows from what a log lacks: not that a key is missing, nor that a home's memory does not count.
    */
   readonly areLossesSafe: boolean
+  /**
+   * Memory is without a key whose write was refused: the disk may have that write all the same, or not. `putBack` when all losses are
+   * safe, and before anybody is told so.
+   */
+  setAside(putBack: () => void): void
   /** `done` once it does: at once if nothing was lost. With a failure, a sentence, while the disk takes no such news. */
   whenLossesSafe(done: (failure: string | null) => void): void
   /** Homes for which there is a log. */
@@ -83,6 +88,7 @@ export const NO_HINTS: Hints = {
   isLossy: () => false,
   isAnyLossy: false,
   areLossesSafe: true,
+  setAside: putBack => putBack(),
   whenLossesSafe: done => done(null),
   homes: () => [],
   open: () => {},

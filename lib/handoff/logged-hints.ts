@@ -18,6 +18,8 @@ export class LoggedHints implements Hints {
   readonly #keys = new Set<string>()
   /** Who cannot go on before the losses are safe: tried again with every tick. */
   #waiting: (() => void)[] = []
+  /** What brings back to memory what it held before a write was refused. */
+  #aside: (() => void)[] = []
 
   /** `done` when all that an earlier life has left is known. Before anything else is asked. */
   attach(log: HintLog, done: () => void): void {
@@ -115,12 +117,23 @@ export class LoggedHints implements Hints {
   }
 
   get areLossesSafe(): boolean {
-    return this.#log === null || this.#log.areLossesSafe
+    return this.#log === null || (this.#aside.length === 0 && this.#log.areLossesSafe)
+  }
+
+  setAside(putBack: () => void): void {
+    this.#aside.push(putBack)
+    this.whenLossesSafe(() => {})
   }
 
   whenLossesSafe(done: HintDone): void {
-    if (this.#log) this.#log.whenLossesSafe(done)
-    else done(null)
+    if (!this.#log) {
+      done(null)
+      return
+    }
+    this.#log.whenLossesSafe(failure => {
+      if (failure === null) for (const putBack of this.#aside.splice(0)) putBack()
+      done(failure)
+    })
   }
 
   #untilLossesSafe(done: () => void): void {
@@ -159,6 +172,7 @@ export class LoggedHints implements Hints {
 
   tick(now: number): void {
     this.#log?.tick(now)
+    if (this.#aside.length > 0) this.whenLossesSafe(() => {})
     for (const again of this.#waiting.splice(0)) again()
   }
 }

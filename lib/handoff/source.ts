@@ -182,7 +182,7 @@ export class Source {
       if (this.#taker.isInDoubt(key, start)) {
         const again = () => wanted() && this.#onTake(taker, state, message)
         if (!this.#taker.whenCertain(key, start, again)) answer(null, 0)
-      } else if (this.#hints.isVoid(taker)) answer(null)
+      } else if (this.#hints.isVoid(taker) || this.#taker.hasLost(before, arc)) answer(null)
       else answer(null, theirs)
       return
     }
@@ -233,10 +233,13 @@ export class Source {
       const said = walk.done ? 'done' : wait || isLater ? 'wait' : 'more'
       const lagMs = this.#lagMs
       const isVoid = walk.done && generations?.wasEverAway(taker) && this.#hints.isVoid(taker)
+      const lossy =
+        walk.done && this.#hints.isAnyLossy ? [...this.#hints.homes()].filter(home => this.#hints.isLossy(home)) : []
       if (state.session !== session) return
       this.#effects.send(taker, {
         ...{ type: 'batch', id, seq, generation, state: said, fraction, lagMs },
         ...(isVoid ? { isVoid } : {}),
+        ...(lossy.length > 0 ? { lossy } : {}),
         records,
       })
     }

@@ -20,7 +20,7 @@
 import { strict as assert } from 'node:assert'
 import type { EngineApi } from '../engine/contract.js'
 import { encodeRecord } from '../engine/record.js'
-import { askInstead, isKeptForTaker } from './absence.js'
+import { askInstead, isKeptForTaker, mayHaveLost } from './absence.js'
 import type { Generations, Tenure, TransferPlan } from './generations.js'
 import { type Hints, NO_HINTS } from './hints.js'
 import { type PendingTake, PendingTakes, type Waiter } from './pending-takes.js'
@@ -60,7 +60,7 @@ export interface TransferProgress extends TransferPlan {
 interface Transfer extends TransferPlan {
   settled: boolean
   /** The source has nothing left. What this node kept from an earlier tenure is now looked through (see #close). */
-  closing: { isVoid: boolean; cursor: number } | null
+  closing: { isVoid: boolean; lossy: readonly number[]; cursor: number } | null
   keys: number
   bytes: number
   fraction: number
@@ -125,7 +125,8 @@ export class Taker {
       transfer.arcs = plan.arcs
       if (settledBefore(plan.generation)) transfer.settled = true
       // Nothing comes from there any more; what this node kept of an earlier tenure may still have to go.
-      else if (generations.isLost(plan.source) && !transfer.settled) transfer.closing ??= { isVoid: true, cursor: 0 }
+      else if (generations.isLost(plan.source) && !transfer.settled)
+        transfer.closing ??= { isVoid: true, lossy: [], cursor: 0 }
       transfers.set(id, transfer)
       this.#source(plan.source)
     }
@@ -212,7 +213,7 @@ export class Taker {
     }
     if (this.#hasAll(start, source, arc)) return 'owned'
     const later = this.#onceSafe(key, epoch, waiter)
-    if (this.#hasLost(start, epoch, arc)) return this.#acquireLost(key, arc, tenure, later)
+    if (this.hasLost(epoch, arc)) return this.#acquireLost(key, arc, tenure, later)
     return this.#fromSource(key, arc, tenure, later)
   }
 
@@ -542,7 +543,7 @@ export class Taker {
     transfer.fraction = message.state === 'done' ? 1 : message.fraction
     if (message.state === 'wait') state.notBefore = this.#now + PULL_AGAIN_MS
     else if (message.state === 'done') {
-      transfer.closing = { isVoid: message.isVoid === true, cursor: 0 }
+      transfer.closing = { isVoid: message.isVoid === true, lossy: message.lossy ?? [], cursor: 0 }
       this.#close(transfer)
     }
     if (!transfer.settled && !transfer.closing) this.#pull(transfer)
@@ -586,8 +587,11 @@ export class Taker {
         const { start, source, before } = generations.tenure(this.#self, transfer.generation, arc)
         if (start !== transfer.generation || source !== transfer.source) continue
         const own = isKeptForTaker(generations, this.#self, source, before, arc)
-        if (this.#hasLostSince(transfer.generation, key)) this.#store.handOver(key, transfer.generation)
-        else if (own !== null && !closing.isVoid && mark >= this.oldestThatCounts(own, arc)) {
+        const isLost =
+          closing.isVoid ||
+          mayHaveLost(generations, source, before, arc, home => closing.lossy.includes(home)) ||
+          this.#hasLostSince(transfer.generation, key)
+        if (own !== null && !isLost && mark >= this.oldestThatCounts(own, arc)) {
           this.#store.renew(key, mark, transfer.generation)
         } else this.#store.handOver(key, transfer.generation)
       }
@@ -610,23 +614,21 @@ export class Taker {
   }
 
   /**
-   * May this node, in its tenure from `start` to `epoch`, have written a key of the arc while somebody who might know it was
-   * away, and have no record of that, because that log lacks something? Then what is older does not count: it is a miss.
+   * May this node, in its tenure that reaches `epoch`, have written a key of the arc and have no record of that (mayHaveLost)? Then what is
+   * older does not count, whoever asks: it is a miss.
    */
-  #hasLost(start: number, epoch: number, arc: number): boolean {
+  hasLost(epoch: number, arc: number): boolean {
     if (!this.#hints.isAnyLossy) return false
-    const generations = this.#generations!
-    const isLossy = (node: number) => this.#hints.isLossy(node) && generations.wasAway(node, start, epoch, 'some')
-    return generations.heldBackBy(this.#self, epoch, arc, isLossy) !== null
+    return mayHaveLost(this.#generations!, this.#self, epoch, arc, home => this.#hints.isLossy(home))
   }
 
-  /** As #hasLost, of the tenure to which `generation` belongs, for what comes from its source. */
+  /** As hasLost, of the tenure to which `generation` belongs, for what comes from its source. */
   #hasLostSince(generation: number, key: Uint8Array): boolean {
     if (!this.#hints.isAnyLossy) return false // asked for every record that comes
     const generations = this.#generations!
     const arc = generations.arcAt(this.#store.point(key))
     const last = generations.lastOfTenure(this.#self, generation, arc)
-    return last !== null && this.#hasLost(generation, last, arc)
+    return last !== null && this.hasLost(last, arc)
   }
 
   /** Has this node taken the arc for the tenure that began with `start`? What it only kept for an absent home it never takes. */

@@ -1,13 +1,15 @@
 /**
  * Writes that memory has and the hint log not yet. If the log takes one of them not at all, memory goes back to what the log
- * knows: whoever reads what was refused, and reads again after a restart of this node, would see time run backwards.
+ * knows: whoever reads what was refused, and reads again after a restart of this node, would see time run backwards. Until the disk
+ * knows that something is missing, a later life may find either: a file can have a record whose sync failed. So until then memory has neither.
  *
- *   executed --begin--> noting ... --noted--> forgotten, or, when the last one of the key failed, undone
+ *   executed --begin--> noting ... --noted--> forgotten, or, when the last one of the key failed, aside --losses safe--> undone
  *
- * Bounds: one entry a key, for as long as the log's queue is.
+ * Bounds: one entry a key, for as long as the log's queue is, or until the disk takes the news.
  */
 import type { EngineApi } from '../engine/contract.js'
 import { nameOfKey } from '../engine/key-name.js'
+import type { Hints } from './hints.js'
 
 interface Unsafe {
   /** What memory held before the oldest of them, and since when; null: nothing that counts. */
@@ -20,10 +22,12 @@ type Store = Pick<EngineApi, 'held' | 'peek' | 'handOver' | 'install' | 'install
 
 export class UnsafeWrites {
   readonly #store: Store
+  readonly #hints: Pick<Hints, 'find' | 'setAside'>
   readonly #unsafe = new Map<string, Unsafe>()
 
-  constructor(store: Store) {
+  constructor(store: Store, hints: Pick<Hints, 'find' | 'setAside'>) {
     this.#store = store
+    this.#hints = hints
   }
 
   /**
@@ -54,7 +58,11 @@ export class UnsafeWrites {
     const now = this.#store.held(key)
     if (now < start) return // it has been given away, or evicted
     this.#store.handOver(key, now + 1)
-    if (record && mark >= start) this.#store.install(record, mark)
-    else if (mark >= start) this.#store.installAbsent(key, mark)
+    this.#hints.setAside(() => {
+      // It is known again: from another log that took the write, or from one that is asked now.
+      if (this.#store.held(key) >= start || this.#hints.find(key) >= start) return
+      if (record && mark >= start) this.#store.install(record, mark)
+      else if (mark >= start) this.#store.installAbsent(key, mark)
+    })
   }
 }

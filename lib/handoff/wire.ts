@@ -56,6 +56,8 @@ export type Message =
       lagMs: number
       /** With `done`: what the taker remembers of before must not be trusted, the source's log is void. */
       isVoid?: boolean
+      /** With `done`: homes for which the source has a log that lacks something. What the source may have written because they were away is lost. */
+      lossy?: number[]
       records: Uint8Array[]
     }
   | { type: 'ack'; ack: number }
@@ -76,7 +78,7 @@ export type TakeMessage = Extract<Message, { type: 'take' | 'taken' }>
 export type MessageType = Message['type']
 
 /** What the fields of a head must be: whole numbers from 0, other numbers, texts, versions, one of some words; `?`: or missing. */
-type Field = 'count' | 'flag?' | 'number' | 'text' | 'version' | readonly string[]
+type Field = 'count' | 'counts?' | 'flag?' | 'number' | 'text' | 'version' | readonly string[]
 
 const FIELDS: Record<Exclude<MessageType, TakeMessage['type']>, Record<string, Field>> = {
   resume: { source: 'text', ack: 'count' },
@@ -87,6 +89,7 @@ const FIELDS: Record<Exclude<MessageType, TakeMessage['type']>, Record<string, F
     ...({ id: 'count', seq: 'count', generation: 'count', fraction: 'number', lagMs: 'number' } as const),
     state: ['more', 'wait', 'done'],
     isVoid: 'flag?',
+    lossy: 'counts?',
   },
   ack: { ack: 'count' },
   tell: {},
@@ -147,6 +150,8 @@ function readHead(bytes: Buffer): Message {
 
 function isField(value: unknown, field: Field): boolean {
   if (field === 'flag?') return value === undefined || typeof value === 'boolean'
+  if (field === 'counts?')
+    return value === undefined || (Array.isArray(value) && value.every(one => isField(one, 'count')))
   if (field === 'count') return Number.isSafeInteger(value) && (value as number) >= 0
   if (field === 'number') return typeof value === 'number'
   if (typeof value !== 'string') return false

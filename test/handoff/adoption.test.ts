@@ -24,6 +24,7 @@ class SlowHints implements Hints {
   isLossy = () => false
   isAnyLossy = false
   areLossesSafe = true
+  setAside = NO_HINTS.setAside
   whenLossesSafe = NO_HINTS.whenLossesSafe
   homes = () => [2]
   open = NO_HINTS.open

@@ -2,6 +2,7 @@
 import t, { type Test } from 'tap'
 import { decodeRecord } from '../../lib/engine/record.js'
 import { type GenerationSpec, Generations } from '../../lib/handoff/generations.js'
+import { NO_HINTS } from '../../lib/handoff/hints.js'
 import { Source } from '../../lib/handoff/source.js'
 import type { Taker } from '../../lib/handoff/taker.js'
 import type { Message } from '../../lib/handoff/wire.js'
@@ -70,3 +71,30 @@ t.test('two joins at once: each key’s history is looked at', async t => {
   const specs = [generation(1, GIVER), generation(2, GIVER, 2), generation(3, GIVER, 2, 3)]
   handOver(t, new Generations(specs, rule), 3)
 })
+
+/** What a home that is back is told of a key that its stand-in does not hold. */
+function toldHome(hasLost: boolean): Message | undefined {
+  const { engine } = alone({ memoryLimitMb: 8 })
+  const specs = [[], [2], []].map((away, i) => ({ ...generation(i + 1, GIVER, 2), away }))
+  const generations = new Generations(specs, rule)
+  const sent: Message[] = []
+  const taker = { isInDoubt: () => false, hasLost: () => hasLost } as unknown as Taker
+  const hints = { ...NO_HINTS, isVoid: () => false }
+  const source = new Source(engine, taker, { send: (_, message) => sent.push(message) > 0 }, hints)
+  source.setGenerations(GIVER, generations)
+  source.linkUp(2, 'x')
+  const isTheirs = (i: number) => generations.actor(1, generations.arcAt(engine.point(key(name(i))))) === 2
+  const own = Array.from({ length: 100 }, (_, i) => i).find(isTheirs)!
+  source.onMessage(2, { type: 'take', id: 1, generation: 3, ack: 0, key: key(name(own)) })
+  return sent.pop()
+}
+
+t.test(
+  'a home is not told that it alone knows what another log of its stand-in lost (crashes, seed 453416)',
+  async t => {
+    t.match(toldHome(false), { type: 'taken', record: null, blind: 1 })
+    const told = toldHome(true)
+    t.match(told, { type: 'taken', record: null })
+    t.notOk(told?.type === 'taken' && told.blind, 'it is a miss')
+  },
+)

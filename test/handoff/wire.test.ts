@@ -14,7 +14,7 @@ const messages: Message[] = [
   { type: 'declined', id: 2, reason: 'no "reason"' },
   { type: 'pull', id: 3, generation: 9, ack: 2, bytesMax: 65536 },
   {
-    ...{ type: 'batch', id: 3, seq: 0, generation: 9, state: 'done', fraction: 1, lagMs: 0.5 },
+    ...{ type: 'batch', id: 3, seq: 0, generation: 9, state: 'done', fraction: 1, lagMs: 0.5, lossy: [2, 5] },
     records: [],
   },
   { type: 'ack', ack: 2 },

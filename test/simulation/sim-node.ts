@@ -24,7 +24,7 @@ export interface Ticket {
 /** Tells which notes it has acknowledged, and which count no more: what was given away may come back by another, as any other value. */
 class WatchedHints extends LoggedHints {
   constructor(
-    readonly watch: (key: string, done: HintDone) => (failure: string | null, isVoid: boolean) => void,
+    readonly watch: (key: string, done: HintDone) => HintDone,
     readonly buried: (key: string) => void,
   ) {
     super()
@@ -36,8 +36,7 @@ class WatchedHints extends LoggedHints {
   }
 
   override note(home: number, key: Uint8Array, generation: number, record: Uint8Array, done: HintDone): void {
-    const noted = this.watch(Buffer.from(key).toString('latin1'), done)
-    super.note(home, key, generation, record, failure => noted(failure, this.isVoid(home)))
+    super.note(home, key, generation, record, this.watch(Buffer.from(key).toString('latin1'), done))
   }
 }
 
@@ -69,7 +68,7 @@ export class SimNode {
   readonly disk: MemoryDisk
   /** A loss of power takes what was not synced, unless every entry is. */
   readonly fsync: 'always' | 'never'
-  /** Version of the newest write of each key that the log has acknowledged, while it was to be believed. */
+  /** Version of the newest write of each key that the log has acknowledged. */
   readonly #noted = new Map<string, bigint>()
 
   constructor(
@@ -96,10 +95,10 @@ export class SimNode {
     this.heldForEpoch = []
     this.#noted.clear()
     this.log = null
-    const watch = (key: string, done: HintDone) => {
+    const watch = (key: string, done: HintDone): HintDone => {
       const { version } = this.store.items.get(key)!
-      return (failure: string | null, isVoid: boolean) => {
-        if (failure === null && !isVoid) this.#noted.set(key, version)
+      return failure => {
+        if (failure === null) this.#noted.set(key, version)
         done(failure)
       }
     }
@@ -124,11 +123,14 @@ export class SimNode {
     this.disk.crash(power && this.fsync === 'always')
   }
 
-  /** Would a later life of this node know the write that memory holds of the key? */
-  isSafe(key: string): boolean {
-    const held = this.store.items.get(key)
-    if (!held || this.#noted.get(key) !== held.version) return false
-    return this.hints.find(Buffer.from(key, 'latin1')) >= 0
+  /** Would a later life of this node know the write that memory holds of the key? Not from a log that lost something since. */
+  isSafe(name: string): boolean {
+    const held = this.store.items.get(name)
+    if (!held || this.#noted.get(name) !== held.version) return false
+    const key = Buffer.from(name, 'latin1')
+    if (this.hints.find(key) < 0) return false
+    const { log, hints } = this
+    return log?.homes().some(home => !hints.isVoid(home) && log.has(home, key, held.version)) ?? false
   }
 
   /** Homes whose log at this node lacks something. */
