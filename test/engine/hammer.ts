@@ -8,13 +8,14 @@ import { Driver, random, START } from './driver.js'
 const ROUNDS = 2000
 const KEYS = 40
 
-function mixed(arena: Arena, thread: number): number {
+/** At least ROUNDS, and as long as `stop[0]` is 1. */
+function mixed(arena: Arena, thread: number, stop: Int32Array): number {
   const engine = new Engine(arena, thread)
   engine.setTime(START)
   const driver = new Driver(engine)
   const next = random(thread + 1)
   let counted = 0
-  for (let round = 0; round < ROUNDS; round++) {
+  for (let round = 0; round < ROUNDS || Atomics.load(stop, 0) === 1; round++) {
     const letter = String.fromCharCode(97 + Math.floor(next() * 26))
     const size = Math.floor(10 ** (next() * 5.2))
     const name = `k${Math.floor(next() * KEYS)}`

@@ -279,10 +279,15 @@ t.test('two threads work on items whose pages move', async t => {
   const driver = new Driver(engine)
   for (const name of ['counter', 'c0', 'c1', 'c2', 'c3', 'c4']) driver.send(`set ${name} 0 0 1\r\n0\r\n`)
   let running = 2
+  const goOn = new Int32Array(new SharedArrayBuffer(12)).fill(1, 0, 1)
+  const hasMoved = () =>
+    stat(engine, 'slabs_moved') > 20 &&
+    stat(engine, 'slab_reassign_rescues') > 100 &&
+    stat(engine, 'slab_reassign_chunk_rescues') > 10
   const one = (thread: number) =>
     new Promise<number>((resolve, reject) => {
       const worker = new Worker(new URL('./hammer.js', import.meta.url), {
-        workerData: { job: 'mixed', arena, thread, stop: new SharedArrayBuffer(12) },
+        workerData: { job: 'mixed', arena, thread, stop: goOn.buffer },
         execArgv: [],
       })
       worker.once('message', counted => {
@@ -298,12 +303,12 @@ t.test('two threads work on items whose pages move', async t => {
     const from = classes[Math.floor(next() * classes.length)]
     if (from) engine.pages.reassign(from.id, Math.floor(next() * 3) === 0 ? largest(engine) : 0)
     for (let i = 0; i < 50 && engine.pages.moveSlice(200) !== 'rest'; i++);
+    if (hasMoved()) Atomics.store(goOn, 0, 0)
     await new Promise(resolve => setImmediate(resolve))
   }
   const [first, second] = await counted
   finish(engine)
-  t.ok(stat(engine, 'slabs_moved') > 20, `${stat(engine, 'slabs_moved')} pages moved`)
-  t.ok(stat(engine, 'slab_reassign_rescues') > 100 && stat(engine, 'slab_reassign_chunk_rescues') > 10)
+  t.ok(hasMoved(), `${stat(engine, 'slabs_moved')} pages moved`)
   t.match(driver.send('get counter\r\n'), new RegExp(`\r\n${first! + second!}\r\n`))
   addsUp(engine)
   for (const { pages, chunksPerPage, freeChunks, lists } of engine.classes().slice(0, 20)) {
