@@ -122,7 +122,7 @@ export class LoggedHints implements Hints {
 
   setAside(putBack: () => void): void {
     this.#aside.push(putBack)
-    this.whenLossesSafe(() => {})
+    this.#untilLossesSafe(() => {})
   }
 
   whenLossesSafe(done: HintDone): void {
@@ -172,7 +172,6 @@ export class LoggedHints implements Hints {
 
   tick(now: number): void {
     this.#log?.tick(now)
-    if (this.#aside.length > 0) this.whenLossesSafe(() => {})
     for (const again of this.#waiting.splice(0)) again()
   }
 }

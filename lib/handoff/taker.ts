@@ -587,11 +587,12 @@ export class Taker {
         const { start, source, before } = generations.tenure(this.#self, transfer.generation, arc)
         if (start !== transfer.generation || source !== transfer.source) continue
         const own = isKeptForTaker(generations, this.#self, source, before, arc)
-        const isLost =
+        const isLost = () =>
           closing.isVoid ||
-          mayHaveLost(generations, source, before, arc, home => closing.lossy.includes(home)) ||
+          (closing.lossy.length > 0 &&
+            mayHaveLost(generations, source, before, arc, home => closing.lossy.includes(home))) ||
           this.#hasLostSince(transfer.generation, key)
-        if (own !== null && !isLost && mark >= this.oldestThatCounts(own, arc)) {
+        if (own !== null && !isLost() && mark >= this.oldestThatCounts(own, arc)) {
           this.#store.renew(key, mark, transfer.generation)
         } else this.#store.handOver(key, transfer.generation)
       }

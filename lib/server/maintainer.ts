@@ -19,7 +19,7 @@ export interface MaintainerOptions {
 
 const SLEEP_MIN_MS = 1
 const SLEEP_MAX_MS = 1000
-/** While items are stored or move between lists, the hash table and those lists are looked at so often. */
+/** While items are stored, or move between lists that others are evicted from, the hash table and those lists are looked at so often. */
 const SLEEP_MAX_BUSY_MS = 20
 /** Items that a visit of a class dealt with: from here on it comes sooner the next time; and below which, later. */
 const MOVES_MANY = 200

@@ -148,6 +148,14 @@ t.test('a write that the log refuses is undone, and the next one is not executed
   t.equal(node.get(other), `hit first of ${other}`)
 })
 
+t.test('a write that the log refused is not there after a restart before the disk knew', async t => {
+  const { node, other } = standIn()
+  node.breakDisk()
+  t.match(node.answer(other, { verb: 'set', value: 'second' }), REFUSED)
+  node.restart()
+  t.equal(node.get(other), `hit first of ${other}`)
+})
+
 t.test(
   'nobody reads what a refused write left until the disk knows: its sync failed (crashes, seed 460409)',
   async t => {

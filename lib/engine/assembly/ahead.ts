@@ -11,7 +11,7 @@
 import { pages, pageSize, pagesMax, tokens } from './layout'
 import { hashOf, itemAt } from './item'
 import { bucketOf, stripeOf } from './table'
-import { findNewline } from './tokens'
+import { findNewline, GET_, SET_ } from './tokens'
 
 /** Keys in one go: as many as a processor has loads under way. Their hashes lie where `tokenize` puts its tokens. */
 const KEYS_MAX: u32 = 32
@@ -21,8 +21,6 @@ const CACHE_LINE: u32 = 64
 /** Digits of a value's size: more is not a size. */
 const DIGITS_MAX: u32 = 7
 
-const GET_: u32 = 0x20746567 // "get "
-const SET_: u32 = 0x20746573 // "set "
 const META: u8 = 109 // "m"
 const META_SET: u8 = 115 // "s"
 
@@ -59,10 +57,10 @@ export function lookAhead(from: u32, to: u32): void {
   touch()
 }
 
-/** The keys of one line in [from, end). */
+/** The keys of one line in [from, end), of which there is one. */
 export function lookAheadInLine(from: u32, end: u32): void {
   keys = 0
-  seenUntil = max(addKeys(from, end), from + 1)
+  seenUntil = addKeys(from, end)
   touch()
 }
 

@@ -13,8 +13,8 @@ import { currentSlot, enterTurn, leaveTurn } from './route'
 import { expiresAt, flushVersion, moveClock, now, stopClock } from './clock'
 import { CMD_FLUSH, count } from './stats'
 import {
-  findNewline, isWord, lastIsNoreply, number, parseInt32, parseLooseSigned, parseUnsigned, token, tokenCount, tokenize,
-  tokenLength
+  findNewline, GET_, isWord, lastIsNoreply, number, parseInt32, parseLooseSigned, parseUnsigned, SET_, token, tokenCount,
+  tokenize, tokenLength
 } from './tokens'
 import {
   AT_KEY, CLOSE, describeFill, describeRequest, DONE, endTurn, FRESH, FULL, limit, moveTo, position, setInput, setRefused,
@@ -27,9 +27,6 @@ const LINE_MAX: u32 = 2048
 const LEADING_SPACES_MAX: u32 = 100
 const SPACE: u8 = 32
 const CLUSTER_LINE: u32 = 29
-
-const GET_: u32 = 0x20746567 // "get "
-const SET_: u32 = 0x20746573 // "set "
 
 export function runRequests(offset: u32, length: u32, kind: u32, value: u32, txStart: u32, single: bool): u32 {
   enterTurn()

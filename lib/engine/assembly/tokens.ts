@@ -7,6 +7,10 @@ import { tokens } from './layout'
 const TOKENS_MAX: u32 = 24
 const SPACE: u8 = 32
 
+/** The first four bytes of the lines that most requests are. */
+export const GET_: u32 = 0x20746567 // "get "
+export const SET_: u32 = 0x20746573 // "set "
+
 export let tokenCount: u32 = 0
 /** What the last successful parse gave. */
 export let number: u64 = 0
