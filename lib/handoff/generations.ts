@@ -188,11 +188,17 @@ export class Generations {
 
   /**
    * The node that must be waited for before all that the actor `self` of `epoch` should know of an arc can be taken: the
-   * first one met, walking back from tenure to tenure, that `isHeldBack` names. Null: nothing of that kind is in the way.
+   * first one met, walking back from tenure to tenure, that `isHeldBack` names; it is told with which generation the next tenure began. Null:
+   * nothing of that kind is in the way.
    */
-  heldBackBy(self: number, epoch: number, arc: number, isHeldBack: (node: number) => boolean): number | null {
+  heldBackBy(
+    self: number,
+    epoch: number,
+    arc: number,
+    isHeldBack: (node: number, next: number) => boolean,
+  ): number | null {
     for (let tenure = this.tenure(self, epoch, arc); tenure.source !== null; ) {
-      if (isHeldBack(tenure.source)) return tenure.source
+      if (isHeldBack(tenure.source, tenure.start)) return tenure.source
       tenure = this.tenure(tenure.source, tenure.before, arc)
     }
     return null
@@ -353,6 +359,12 @@ export class Generations {
   /** Did `self`, from epoch `start` on, only stand in on this arc until `home` acted again, and so never take it from there? */
   isKept(home: number, self: number, start: number, arc: number): boolean {
     return this.#isKeptFor(home, self, this.#indexOf(start), arc)
+  }
+
+  /** As isKept, of the tenure of `self` that reaches `epoch`, and whoever acted before. */
+  isKeptOf(self: number, epoch: number, arc: number): boolean {
+    const { start, source } = this.tenure(self, epoch, arc)
+    return source !== null && this.isKept(source, self, start, arc)
   }
 
   /** Was `self`, from generation g on, a stand-in for `home` until `home` acted again, never having been there meanwhile? */

@@ -185,6 +185,11 @@ export class Handoff {
     return this.#epoch
   }
 
+  /** Epoch of the picture that messages of this node speak of. It may not be in force here yet; whoever hears it waits until it is there. */
+  get spokenEpoch(): number {
+    return this.#generations?.epoch ?? 0
+  }
+
   /** What a later life of this node could not know from its memory alone, as half a sentence; null: nothing. */
   get unfinished(): string | null {
     if (!this.settled || this.taker.takesPending > 0) return 'keys are still being taken'

@@ -130,7 +130,12 @@ export class LoggedHints implements Hints {
       done(null)
       return
     }
-    this.#log.whenLossesSafe(failure => {
+    const log = this.#log
+    log.whenLossesSafe(failure => {
+      if (failure === null && !log.areLossesSafe) {
+        this.whenLossesSafe(done) // of a loss since then: what was set aside because of it must not come back yet
+        return
+      }
       if (failure === null) for (const putBack of this.#aside.splice(0)) putBack()
       done(failure)
     })

@@ -121,6 +121,7 @@ export class Source {
     else if (message.type === 'take') this.#onTake(taker, state, message)
     else if (message.type === 'pull') this.#onPull(taker, state, message)
     else if (message.type === 'ack') state.stream.confirm(message.ack)
+    else if (message.type === 'hear') this.#effects.send(taker, { type: 'heard', id: message.id })
   }
 
   #onResume(taker: number, state: TakerState, ack: number): void {

@@ -22,6 +22,7 @@ import type { EngineApi } from '../engine/contract.js'
 import { encodeRecord } from '../engine/record.js'
 import { askInstead, isKeptForTaker, mayHaveLost } from './absence.js'
 import type { Generations, Tenure, TransferPlan } from './generations.js'
+import { Hearing } from './hearing.js'
 import { type Hints, NO_HINTS } from './hints.js'
 import { type PendingTake, PendingTakes, type Waiter } from './pending-takes.js'
 import { ReceivedMark } from './stream.js'
@@ -81,6 +82,9 @@ interface SourceState {
 
 /** A source that is itself not ready, or has just refused, is asked again after this long. */
 const PULL_AGAIN_MS = 20
+/** Requests at once that wait until others have heard of a generation; more are refused (one round trip a node and generation). */
+const WAITING_FOR_HEARING_MAX = 65_536
+const TOO_MANY = 'too many keys are being taken at once'
 /** So often at most: until then the source keeps copies of what it handed over. Lower frees them sooner, and is a message more. */
 const ACK_EVERY_MS = 50
 /** Of the hash table, looked through in one step when a transfer closes. */
@@ -96,6 +100,7 @@ export class Taker {
   #transfers = new Map<string, Transfer>()
   readonly #pending = new PendingTakes()
   readonly #sources = new Map<number, SourceState>()
+  readonly #hearing: Hearing
   #ids = 0
   #now = 0
   #lagMs = 0
@@ -111,6 +116,7 @@ export class Taker {
     this.#hints = hints
     this.#store = store
     this.#effects = effects
+    this.#hearing = new Hearing((node, message) => effects.send(node, message))
   }
 
   /** A new picture. What is known of transfers that go on is kept; what has been retired is over. */
@@ -138,6 +144,7 @@ export class Taker {
         this.#end(pending, waiter => this.#acquireAgain(pending, waiter))
       }
     }
+    this.#hearing.lookAgain()
   }
 
   /**
@@ -183,11 +190,12 @@ export class Taker {
       if (!this.#generations?.isAwayNow(transfer.source)) wanted.add(transfer.source)
     }
     for (const pending of this.#pending.all()) wanted.add(pending.asked)
+    for (const node of this.#hearing.wanted()) wanted.add(node)
     return wanted
   }
 
   get takesPending(): number {
-    return this.#pending.size
+    return this.#pending.size + this.#hearing.waiting
   }
 
   /**
@@ -231,16 +239,36 @@ export class Taker {
   #acquireWhenSafe(key: Uint8Array, generation: number, waiter: Waiter): void {
     const own = Uint8Array.from(key)
     this.#hints.whenLossesSafe(failure => {
-      const generations = this.#generations!
-      const arc = generations.arcAt(this.#store.point(own))
       if (failure !== null) waiter.failed(failure)
-      else if (generations.actor(generation, arc) !== this.#self)
-        waiter.owned() // retired: it has all, as in #end
       else this.#acquireAgain({ key: own, generation }, waiter)
     })
   }
 
+  /** Blind only when all who acted before know that they do so no more. */
   #fromSource(key: Uint8Array, arc: number, tenure: Tenure, waiter: Waiter): Acquired {
+    const own = Uint8Array.from(key)
+    const generations = this.#generations!
+    const { start } = tenure
+    const { owned, failed } = waiter
+    const blind = () => {
+      if (this.#generations !== generations) this.#acquireAgain({ key: own, generation: start }, waiter)
+      else if (this.#whenAlone(own, arc, start, waiter) === 'blind') waiter.blind()
+    }
+    const acquired = this.#askSource(own, arc, tenure, { owned, blind, failed })
+    return acquired === 'blind' ? this.#whenAlone(own, arc, start, waiter) : acquired
+  }
+
+  /** Nobody can be asked for the key. Whoever acted before, and is there, may not have heard that another node acts now. */
+  #whenAlone(key: Uint8Array, arc: number, start: number, waiter: Waiter): 'blind' | 'waiting' {
+    const generations = this.#generations!
+    const node = this.#hearing.behind(generations, this.#self, start, arc)
+    if (node === null) return 'blind'
+    if (this.#hearing.waiting >= WAITING_FOR_HEARING_MAX) waiter.failed(TOO_MANY)
+    else this.#hearing.whenHeard(node, generations.epoch, () => this.#acquireAgain({ key, generation: start }, waiter))
+    return 'waiting'
+  }
+
+  #askSource(key: Uint8Array, arc: number, tenure: Tenure, waiter: Waiter): Acquired {
     const generations = this.#generations!
     const { start } = tenure
     const source = tenure.source!
@@ -259,6 +287,7 @@ export class Taker {
     state.acked = state.received.seq
     this.#effects.send(source, { type: 'resume', source: incarnation, ack: state.received.seq })
     for (const pending of this.#pending.all()) if (pending.asked === source) this.#sendTake(pending)
+    this.#hearing.linkUp(source, incarnation)
   }
 
   linkDown(source: number): void {
@@ -273,6 +302,7 @@ export class Taker {
     else if (message.type === 'batch') this.#onBatch(source, message)
     else if (message.type === 'handed') this.#receive(source, message.seq, message.generation, message.records)
     else if (message.type === 'declined') this.#onDeclined(message)
+    else if (message.type === 'heard') this.#hearing.onHeard(source, message.id)
   }
 
   /** `lagMs`: how late this node's own loop runs. */
@@ -321,7 +351,7 @@ export class Taker {
       return 'waiting'
     }
     if (this.#pending.isFull) {
-      waiter.failed('too many keys are being taken at once')
+      waiter.failed(TOO_MANY)
       return 'waiting'
     }
     const pending = this.#pending.begin(++this.#ids, key, from, waiter)
@@ -350,6 +380,7 @@ export class Taker {
 
   #onTaken(source: number, message: Extract<Message, { type: 'taken' }>): void {
     const { generation, key, record } = message
+    this.#hearing.hasHeard(source, generation)
     if (record) this.#receive(source, message.seq, generation, [record])
     const pending = this.#pending.byId(message.id)
     if (!this.#hints.areLossesSafe && this.#store.held(key) < generation) {
@@ -490,7 +521,12 @@ export class Taker {
   }
 
   #acquireAgain({ key, generation }: Pick<PendingTake, 'key' | 'generation'>, waiter: Waiter): void {
-    const acquired = this.acquire(key, generation, waiter)
+    const generations = this.#generations!
+    const arc = generations.arcAt(this.#store.point(key))
+    // Or this node has all, as the generation is retired, or it was kept for the home that acts again: both say that it is to be looked at anew.
+    const isOpen =
+      generations.actor(generation, arc) === this.#self && !generations.isKeptOf(this.#self, generation, arc)
+    const acquired = isOpen ? this.acquire(key, generation, waiter) : 'owned'
     if (acquired === 'owned') waiter.owned()
     else if (acquired === 'blind') waiter.blind()
   }

@@ -9,6 +9,8 @@
  *   pull     ------------------->            a batch, please
  *            <-------------------  batch
  *   ack      ------------------->            everything up to `seq` is installed (also inside resume, take and pull)
+ *   hear     ------------------->            do you act by my generation?
+ *            <-------------------  heard     now I do
  *
  * Either side may say: tell / topology (knowledge travels), clock / clocked / flush / flushed (flush_all of the tier), ask / told
  * (stats of the tier: lib/server/gather.ts).
@@ -73,6 +75,9 @@ export type Message =
   | { type: 'flushed'; id: number }
   | { type: 'ask'; id: number; question: string }
   | { type: 'told'; id: number; text: string }
+  /** Answered when the generation that it came with is in force. */
+  | { type: 'hear'; id: number }
+  | { type: 'heard'; id: number }
 
 export type TakeMessage = Extract<Message, { type: 'take' | 'taken' }>
 export type MessageType = Message['type']
@@ -102,6 +107,8 @@ const FIELDS: Record<Exclude<MessageType, TakeMessage['type']>, Record<string, F
   flushed: { id: 'count' },
   ask: { id: 'count', question: 'text' },
   told: { id: 'count', text: 'text' },
+  hear: { id: 'count' },
+  heard: { id: 'count' },
 }
 /** A version has 64 bits. */
 const VERSION = /^\d{1,20}$/

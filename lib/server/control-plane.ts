@@ -531,7 +531,7 @@ export class ControlPlane {
     const dialed = this.#dialed.get(peer)
     const link = role === 'source' ? this.#accepted.get(peer) : dialed?.open ? dialed.link : null
     if (!link?.open) return false
-    link.send(FrameType.handoff, 0, this.handoff.epoch, encode(message))
+    link.send(FrameType.handoff, 0, this.handoff.spokenEpoch, encode(message))
     return true
   }
 

@@ -36,7 +36,7 @@ export const FRAME_HEADER_BYTES = 16
 /** A frame longer than this is a broken peer: the link is closed. -I 1g plus room. */
 export const FRAME_BYTES_MAX = (1 << 30) + (1 << 20)
 /** Version of the frames and of the handoff messages; peers with another are refused with a sentence. */
-export const PEER_PROTOCOL_VERSION = 3
+export const PEER_PROTOCOL_VERSION = 4
 
 export interface Frame {
   type: number

@@ -28,6 +28,8 @@ const messages: Message[] = [
   { type: 'greeting', version: '7', flushed: '0', flushInSec: 0 },
   { type: 'ask', id: 1, question: 'items' },
   { type: 'told', id: 1, text: 'STAT items:1:number 2\r\nEND\r\n' },
+  { type: 'hear', id: 3 },
+  { type: 'heard', id: 3 },
 ]
 
 t.test('every message comes back as it went', async t => {

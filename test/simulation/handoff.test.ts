@@ -19,9 +19,12 @@ const SEEDS_PER_MODE = { plain: 300, cuts: 400, restarts: 300, pauses: 120, cras
 /** Histories with crashes that failed once: what was wrong. */
 const FOUND: readonly [seed: number, what: string][] = [
   [409278, 'a note in a log that lost something since was taken for a safe copy'],
+  [410040, 'a node that had not heard that it acts no more acted beside one that was blind'],
   [453416, 'what a log had lost was a miss, and came back from a home that had another log'],
   [460409, 'a write that was refused, as its sync failed, was undone, read, and there in the next life'],
   [462399, 'a note in a log that lost something since was taken for a safe copy'],
+  [600607, 'a node that had waited until others had heard took what it only kept for a home that was back'],
+  [601814, 'a node that had waited until others had heard took what it only kept for a home that was back'],
 ]
 
 t.setTimeout(0)

@@ -47,7 +47,7 @@ export interface Cut {
 }
 
 /** Faults beyond what `restarts`, `cuts` and `absence` allow. */
-export const FAULTS = ['disks', 'one-way', 'slow', 'clocks', 'expiry', 'flushes'] as const
+export const FAULTS = ['disks', 'one-way', 'slow', 'clocks', 'expiry', 'flushes', 'turns'] as const
 export type FaultName = (typeof FAULTS)[number]
 
 type Reply = (text: string | null, blind?: boolean) => void
@@ -310,7 +310,7 @@ class World {
     if (!this.#network.links.has(link)) return false
     const other = this.#nodes[peer - 1]!
     const bytes = ++this.#messages % CODED_EVERY === 0 ? encode(message) : null
-    const epoch = node.handoff.epoch
+    const epoch = node.handoff.spokenEpoch
     if (message.type === 'take') this.#takes++
     const delay = this.#random() * (this.#isSlow(node) ? 60 : 12)
     return this.#network.send(link, node.number, peer, this.#now + delay, () => {
@@ -384,6 +384,7 @@ class World {
     else if (r < 0.061 && this.#has('slow')) this.#slow(this.#pick(this.#nodes, random), random)
     else if (r < 0.064 && this.#has('clocks')) this.#setClock(this.#pick(this.#nodes, random), random)
     else if (r < 0.0645 && this.#has('flushes')) this.#flushAll(random)
+    else if (r > 0.067 && this.#has('turns')) this.#keepTurns(this.#pick(this.#nodes, random), random)
   }
 
   /** The disk of one node is full for a while, or takes nothing at all, or removals alone. */
@@ -422,6 +423,16 @@ class World {
   #slow(node: SimNode, random: () => number) {
     this.#say('SLOW', node.number)
     node.slowUntil = this.#now + 30 + random() * 200
+  }
+
+  /** Threads of a node are in the middle of turns, by the route tables that it had: no other one can come into force. */
+  #keepTurns(node: SimNode, random: () => number) {
+    this.#say('TURNS of', node.number, 'go on')
+    const { store } = node
+    store.isInTurn = true
+    this.#after(1 + random() * 80, () => {
+      store.isInTurn = false
+    })
   }
 
   #setClock(node: SimNode, random: () => number) {

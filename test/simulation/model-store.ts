@@ -35,6 +35,8 @@ const WALK_BUCKETS = 8
 export class ModelStore implements HandoffStore {
   readonly items = new Map<string, Held>()
   #route: RouteTable | null = null
+  /** Threads are in the middle of turns, by the tables that there are: none can be published. */
+  isInTurn = false
   #clock = 0n
   #flushed = 0n
   readonly #nowSec: () => number
@@ -101,6 +103,7 @@ export class ModelStore implements HandoffStore {
   }
 
   publish(table: RouteTable): boolean {
+    if (this.isInTurn) return false
     this.#route = table
     return true
   }

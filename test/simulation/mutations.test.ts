@@ -132,7 +132,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'a logged write outlives no newer one: it is dropped before its arc is unguarded',
-    seed: 962,
+    seed: 716,
     absence: 'crashes',
     edits: [
       handoff(
@@ -152,7 +152,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'no generation is forgotten while a log that it explains is still needed',
-    seed: 1774,
+    seed: 1192,
     absence: 'pauses',
     edits: [handoff('generations', 'if (!this.hasAbsence)\n            return true;', 'return true;')],
   },
@@ -165,6 +165,43 @@ const MUTATIONS: HandoffMutation[] = [
         'absence',
         'if (generations.heldBackBy(theirs.source, theirs.before, arc, wasAway) !== null)',
         'if (false)',
+      ),
+    ],
+  },
+  {
+    rule: 'a node acts blind only when whoever acted before has heard that it does so no more',
+    seed: 410040,
+    absence: 'crashes',
+    edits: [
+      handoff('taker', "if (node === null)\n            return 'blind'", "if (true)\n            return 'blind'"),
+    ],
+  },
+  {
+    rule: 'what was kept for a home that acts again is not asked for any more',
+    seed: 98,
+    absence: 'crashes',
+    edits: [handoff('taker', '!generations.isKeptOf(this.#self, generation, arc)', 'true')],
+  },
+  {
+    rule: 'a message carries the generation that it speaks of, in force or not',
+    seed: 92,
+    edits: [
+      {
+        file: 'test/simulation/handoff.js',
+        find: 'const epoch = node.handoff.spokenEpoch',
+        replace: 'const epoch = node.handoff.epoch',
+      },
+    ],
+  },
+  {
+    rule: 'what a log lost is told when the disk knows of it',
+    seed: 1624,
+    absence: 'crashes',
+    edits: [
+      handoff(
+        'logged-hints',
+        'return this.#log === null || (this.#aside.length === 0 && this.#log.areLossesSafe)',
+        'return true',
       ),
     ],
   },
