@@ -51,9 +51,11 @@ export interface Hints {
   readonly areLossesSafe: boolean
   /**
    * Memory is without a key whose write was refused: the disk may have that write all the same, or not. `putBack` when all losses are
-   * safe, and before anybody is told so.
+   * safe, and before anybody is told so. `mark`: generation of what this node knew before, and will know again; -1: nothing.
    */
-  setAside(putBack: () => void): void
+  setAside(key: Uint8Array, mark: number, putBack: () => void): void
+  /** Generation of what is set aside of a key: what comes from a node that acted before is older. -1: nothing. */
+  aside(key: Uint8Array): number
   /** `done` once it does: at once if nothing was lost. With a failure, a sentence, while the disk takes no such news. */
   whenLossesSafe(done: (failure: string | null) => void): void
   /** Homes for which there is a log. */
@@ -88,7 +90,8 @@ export const NO_HINTS: Hints = {
   isLossy: () => false,
   isAnyLossy: false,
   areLossesSafe: true,
-  setAside: putBack => putBack(),
+  setAside: (_key, _mark, putBack) => putBack(),
+  aside: () => -1,
   whenLossesSafe: done => done(null),
   homes: () => [],
   open: () => {},

@@ -19,7 +19,7 @@ export class LoggedHints implements Hints {
   /** Who cannot go on before the losses are safe: tried again with every tick. */
   #waiting: (() => void)[] = []
   /** What brings back to memory what it held before a write was refused. */
-  #aside: (() => void)[] = []
+  #aside: { name: string; mark: number; putBack: () => void }[] = []
 
   /** `done` when all that an earlier life has left is known. Before anything else is asked. */
   attach(log: HintLog, done: () => void): void {
@@ -120,9 +120,15 @@ export class LoggedHints implements Hints {
     return this.#log === null || (this.#aside.length === 0 && this.#log.areLossesSafe)
   }
 
-  setAside(putBack: () => void): void {
-    this.#aside.push(putBack)
+  setAside(key: Uint8Array, mark: number, putBack: () => void): void {
+    this.#aside.push({ name: nameOfKey(key), mark, putBack })
     this.#untilLossesSafe(() => {})
+  }
+
+  aside(key: Uint8Array): number {
+    if (this.#aside.length === 0) return -1
+    const name = nameOfKey(key)
+    return Math.max(-1, ...this.#aside.filter(aside => aside.name === name).map(({ mark }) => mark))
   }
 
   whenLossesSafe(done: HintDone): void {
@@ -136,7 +142,7 @@ export class LoggedHints implements Hints {
         this.whenLossesSafe(done) // of a loss since then: what was set aside because of it must not come back yet
         return
       }
-      if (failure === null) for (const putBack of this.#aside.splice(0)) putBack()
+      if (failure === null) for (const { putBack } of this.#aside.splice(0)) putBack()
       done(failure)
     })
   }

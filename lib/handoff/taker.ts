@@ -85,6 +85,7 @@ const PULL_AGAIN_MS = 20
 /** Requests at once that wait until others have heard of a generation; more are refused (one round trip a node and generation). */
 const WAITING_FOR_HEARING_MAX = 65_536
 const TOO_MANY = 'too many keys are being taken at once'
+const FULL = 'out of memory storing object'
 /** So often at most: until then the source keeps copies of what it handed over. Lower frees them sooner, and is a message more. */
 const ACK_EVERY_MS = 50
 /** Of the hash table, looked through in one step when a transfer closes. */
@@ -393,7 +394,7 @@ export class Taker {
     }
     // Also when a record came: it may have been expired or flushed on its way, and then the absence is what was taken.
     if (this.#store.held(key) < generation && !this.#store.installAbsent(key, generation)) {
-      if (pending) this.#fail(pending, 'out of memory storing object')
+      if (pending) this.#fail(pending, FULL)
       return
     }
     if (pending) this.#complete(pending)
@@ -409,11 +410,10 @@ export class Taker {
   #acquireLost(key: Uint8Array, arc: number, tenure: Tenure, waiter: Waiter): Acquired {
     const own = Uint8Array.from(key)
     const { start } = tenure
-    const full = 'out of memory storing object'
     const end = () => {
       // Not safe any more: the waiter itself looks again.
       if (!this.#hints.areLossesSafe || this.#missFrom(own, start)) waiter.owned()
-      else waiter.failed(full)
+      else waiter.failed(FULL)
     }
     const acquired = this.#fromSource(own, arc, tenure, {
       owned: end,
@@ -422,7 +422,7 @@ export class Taker {
     })
     if (acquired === 'waiting') return 'waiting'
     if (this.#missFrom(own, start)) return 'owned'
-    waiter.failed(full)
+    waiter.failed(FULL)
     return 'waiting'
   }
 
@@ -440,7 +440,7 @@ export class Taker {
     const end = (failure: string | null) => {
       if (failure !== null) waiter.failed(failure)
       else if (this.#store.held(own) >= generation || this.#store.installAbsent(own, generation)) waiter.owned()
-      else waiter.failed('out of memory storing object')
+      else waiter.failed(FULL)
     }
     this.#hints.read(own, record => {
       const isThere = record !== null && this.#store.install(record, generation) !== 'no memory'
@@ -478,15 +478,14 @@ export class Taker {
       }
       return this.#store.installAbsent(own, start)
     }
-    const full = 'out of memory storing object'
     const acquired = this.acquire(own, epoch, {
-      owned: () => (renew() ? waiter.owned() : waiter.failed(full)),
+      owned: () => (renew() ? waiter.owned() : waiter.failed(FULL)),
       blind: () => waiter.blind(),
       failed: reason => waiter.failed(reason),
     })
     if (acquired !== 'owned') return acquired
     if (renew()) return 'owned'
-    waiter.failed(full)
+    waiter.failed(FULL)
     return 'waiting'
   }
 
@@ -498,13 +497,17 @@ export class Taker {
       else this.#toBlind(pending)
       return
     }
+    if (this.#hasLostSince(pending.generation, pending.key)) {
+      if (this.#missFrom(pending.key, pending.generation)) this.#complete(pending)
+      else this.#fail(pending, FULL)
+      return
+    }
     const waiter: Waiter = {
       owned: () => this.#complete(pending),
       blind: () => this.#toBlind(pending),
       failed: reason => this.#fail(pending, reason),
     }
-    const isLost = this.#hasLostSince(pending.generation, pending.key)
-    const acquired = isLost ? 'owned' : this.#recall(pending.key, asOf, pending.generation, waiter)
+    const acquired = this.#recall(pending.key, asOf, pending.generation, waiter)
     if (acquired === 'owned') waiter.owned()
     else if (acquired === 'blind') waiter.blind()
   }
@@ -592,9 +595,8 @@ export class Taker {
     for (const record of records) {
       // What this node wrote in a tenure since then is newer, also when memory does not hold it any more.
       const key = this.#store.recordKey(record)
-      if (this.#hints.find(key) < generation && !this.#hasLostSince(generation, key)) {
-        this.#store.install(record, generation)
-      }
+      const known = Math.max(this.#hints.find(key), this.#hints.aside(key))
+      if (known < generation && !this.#hasLostSince(generation, key)) this.#store.install(record, generation)
       bytes += record.length
     }
     if (transfer) {

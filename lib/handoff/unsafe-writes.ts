@@ -58,7 +58,7 @@ export class UnsafeWrites {
     const now = this.#store.held(key)
     if (now < start) return // it has been given away, or evicted
     this.#store.handOver(key, now + 1)
-    this.#hints.setAside(() => {
+    this.#hints.setAside(key, mark >= start ? mark : -1, () => {
       // It is known again: from another log that took the write, or from one that is asked now.
       if (this.#store.held(key) >= start || this.#hints.find(key) >= start) return
       if (record && mark >= start) this.#store.install(record, mark)

@@ -25,6 +25,7 @@ class SlowHints implements Hints {
   isAnyLossy = false
   areLossesSafe = true
   setAside = NO_HINTS.setAside
+  aside = NO_HINTS.aside
   whenLossesSafe = NO_HINTS.whenLossesSafe
   homes = () => [2]
   open = NO_HINTS.open

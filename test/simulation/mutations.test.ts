@@ -9,7 +9,7 @@ import { type Edit, type Mutation, mutated } from './mutated.js'
 interface HandoffMutation extends Mutation {
   /** One that notices, tried before the others. */
   seed?: number
-  absence?: 'pauses' | 'crashes'
+  absence?: 'pauses' | 'crashes' | 'asides'
 }
 
 const handoff = (name: string, find: string, replace: string): Edit => ({
@@ -120,7 +120,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'where there is no log for a node that was away, nothing was lost',
-    seed: 25,
+    seed: 12,
     absence: 'pauses',
     edits: [
       handoff(
@@ -144,7 +144,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'what a lossy log makes a miss is taken from whoever may know something older, all the same',
-    seed: 1090,
+    seed: 511,
     absence: 'pauses',
     edits: [
       handoff('taker', 'const acquired = this.#fromSource(own, arc, tenure, {', "const acquired = 'owned'; void ({"),
@@ -155,18 +155,6 @@ const MUTATIONS: HandoffMutation[] = [
     seed: 1192,
     absence: 'pauses',
     edits: [handoff('generations', 'if (!this.hasAbsence)\n            return true;', 'return true;')],
-  },
-  {
-    rule: 'a node that was blind itself when it was asked gives nothing in the place of an absent one',
-    seed: 1256,
-    absence: 'pauses',
-    edits: [
-      handoff(
-        'absence',
-        'if (generations.heldBackBy(theirs.source, theirs.before, arc, wasAway) !== null)',
-        'if (false)',
-      ),
-    ],
   },
   {
     rule: 'a node acts blind only when whoever acted before has heard that it does so no more',
@@ -204,6 +192,18 @@ const MUTATIONS: HandoffMutation[] = [
         'return true',
       ),
     ],
+  },
+  {
+    rule: 'what is set aside after a refused write is newer than what comes from the source',
+    seed: 700818,
+    absence: 'asides',
+    edits: [handoff('taker', 'Math.max(this.#hints.find(key), this.#hints.aside(key))', 'this.#hints.find(key)')],
+  },
+  {
+    rule: 'what a log lost while another node was asked for the key is a miss, whatever it answers',
+    seed: 701645,
+    absence: 'pauses',
+    edits: [handoff('taker', 'if (this.#missFrom(pending.key, pending.generation))', 'if (true)')],
   },
   {
     rule: 'what the log refuses is not executed, and what was executed is undone',
