@@ -1,6 +1,6 @@
 /** `continuum server`: one node. Checks what was asked for, starts it, says when it is ready, ends it when told to. */
 import { type Command, Option } from 'commander'
-import { FLAGS, type FlagValues, parseFlags } from '../server/flags.js'
+import { FLAGS, type FlagValues, parseFlags, type ServerOptions } from '../server/flags.js'
 import type { Ears, NodeLog } from '../server/node.js'
 import type { NodeTierOptions } from '../server/tier-member.js'
 import type { Address } from '../transport/loop.js'
@@ -54,7 +54,7 @@ async function runServer(command: Command): Promise<void> {
   const log = leveled(createLog(3, values.nodeId ?? 'server'), () => level())
   const warn = (sentence: string) => log.warn(sentence)
   const server = parsed.options
-  const tier = await joined(values, warn)
+  const tier = await joined(values, server, warn)
   if (tier && server.listen.length === 0) throw new Sentence('--join needs a TCP port: give -p beside -s')
   if (tier && server.memoryFile !== null && tier.dataDir === null) {
     throw new Sentence('-e in a tier needs --data-dir: without it nobody knows whether the file is of the last life')
@@ -119,7 +119,11 @@ function flagValues(command: Command): FlagValues {
 }
 
 /** Null without --join; the other words of a tier make no sense alone. */
-async function joined(values: TierValues, warn: (sentence: string) => void): Promise<NodeTierOptions | null> {
+async function joined(
+  values: TierValues,
+  server: ServerOptions,
+  warn: (sentence: string) => void,
+): Promise<NodeTierOptions | null> {
   if (values.adminPort !== undefined) throw new Sentence(`--admin-port ${values.adminPort}: there is no admin page yet`)
   if (values.join === undefined) {
     const stray = Object.entries({
@@ -137,6 +141,10 @@ async function joined(values: TierValues, warn: (sentence: string) => void): Pro
     if (stray) throw new Sentence(`${stray[0]} needs --join: a node alone is in no tier`)
     return null
   }
-  const { tierOptions } = await import('./tier-options.js')
-  return tierOptions(values.join, values, warn)
+  const { portAgain, tierOptions } = await import('./tier-options.js')
+  const tier = tierOptions(values.join, values, warn)
+  // Any free port: that is the one it had, where the tier knows it by that.
+  const place = server.listen[0]
+  if (place?.port === 0) place.port = await portAgain(tier, place.host)
+  return tier
 }

@@ -3,11 +3,15 @@
  * processor time of a start.
  */
 import type { NodeTierOptions } from '../server/tier-member.js'
+import { DamagedFile } from '../tier/atomic-file.js'
+import { NodeFile } from '../tier/node-file.js'
 import { parseAddress, parseStoreUrl } from '../tier/store.js'
-import { WEIGHT_MAX } from '../tier/topology.js'
+import { inSomeRing, WEIGHT_MAX } from '../tier/topology.js'
 import { NODE_ID_PATTERN } from '../tier/validate.js'
 import { idSentence } from '../tier/wishes.js'
 import type { Address } from '../transport/loop.js'
+import { createNetLoop } from '../transport/net.js'
+import { freePort } from './free-port.js'
 import { Sentence } from './output.js'
 import { needsLoopback, readSecret } from './secret.js'
 
@@ -47,6 +51,23 @@ export function tierOptions(join: string, values: TierValues, warn: (sentence: s
     secret,
     standby: values.standby === true,
     migrationRate: values.migrationRate === undefined ? null : migrationRate(values.migrationRate),
+  }
+}
+
+/**
+ * For a node that may have any free port of `host`: the one of its earlier life, if that is free and a ring has the node at it, or will again as it
+ * stepped aside. At another one it could not come back, or would come back to other keys. 0: any.
+ */
+export async function portAgain({ dataDir, nodeId, advertise }: NodeTierOptions, host: string): Promise<number> {
+  if (dataDir === null || advertise !== null) return 0
+  try {
+    const topology = new NodeFile(dataDir).load()?.topology
+    const node = topology?.nodes.find(({ id }) => id === nodeId)
+    if (!topology || !node || (node.aside === undefined && !inSomeRing(topology, node.number))) return 0
+    return (await freePort(createNetLoop({ memory: new Uint8Array(0) }), { host, port: node.port })) ?? 0
+  } catch (error) {
+    if (error instanceof DamagedFile) throw new Sentence(error.message)
+    throw error
   }
 }
 

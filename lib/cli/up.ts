@@ -12,6 +12,7 @@ import { DamagedFile, makeDirectory, readIfThere, writeAtomically } from '../tie
 import type { Loop } from '../transport/loop.js'
 import { createNetLoop } from '../transport/net.js'
 import { Child, type Ready } from './children.js'
+import { freePort, probe } from './free-port.js'
 import { complain, onEnd, Sentence, say, table } from './output.js'
 import { ensureSecret, readSecret } from './secret.js'
 import { StoreClient } from './store-client.js'
@@ -47,7 +48,7 @@ async function runUp(values: UpValues): Promise<void> {
   const nodes = wholeNumber('--nodes', values.nodes, 1, NODES_MAX)
   const port = wholeNumber('--port', values.port, 1, 65_535)
   const loop = createNetLoop({ memory: new Uint8Array(0) })
-  await probe(loop, port)
+  await probe(loop, { host: HOST, port })
   const temporary = values.dataDir === undefined
   const dataDir = values.dataDir ?? mkdtempSync(join(tmpdir(), 'continuum-'))
   const tier = new LocalTier(loop, values, dataDir)
@@ -123,9 +124,11 @@ class LocalTier {
     for (const [index, id] of ids.entries()) {
       const before = known?.nodes[id]
       const wanted = before ?? port + 1 + index
-      if (before !== undefined) await probe(this.#loop, before)
-      const free = before ?? (taken.has(wanted) || wanted > 65_535 ? null : await freePort(this.#loop, wanted))
-      ports[id] = free ?? (await probe(this.#loop, 0))
+      if (before !== undefined) await probe(this.#loop, { host: HOST, port: before })
+      const free =
+        before ??
+        (taken.has(wanted) || wanted > 65_535 ? null : await freePort(this.#loop, { host: HOST, port: wanted }))
+      ports[id] = free ?? (await probe(this.#loop, { host: HOST, port: 0 }))
       taken.add(ports[id])
     }
     return ports
@@ -221,7 +224,7 @@ class LocalTier {
     return [
       `${table(['', 'address', ''], rows)}\n`,
       `write and read   printf 'set hello 0 0 5\\r\\nworld\\r\\nget hello\\r\\nquit\\r\\n' | nc ${HOST} ${port}`,
-      `add a node       ${command} server -l ${HOST} -p 0 --join ${url} --node-id ${next} ${access}`,
+      `add a node       ${command} server -l ${HOST} -p 0 --join ${url} --node-id ${next} --data-dir ${this.#directory(next)} ${access}`,
       `look at it       ${command} tier status --tier ${url} ${access}`,
       `take a node out  ${command} tier drain ${next} --tier ${url} ${access}`,
       'stop             Ctrl-C',
@@ -238,28 +241,6 @@ function portOf(ready: Ready, name: string): number {
   const port = ready[name]
   if (typeof port !== 'number') throw new Sentence(`a process told no ${name}`)
   return port
-}
-
-/** The port that was free a moment ago (0: any), or the sentence that says who is in the way. */
-function probe(loop: Loop, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    loop.listen(
-      { host: HOST, port },
-      connection => {
-        connection.destroy()
-        return { onReadable: () => {}, onWritable: () => {}, onClose: () => {} }
-      },
-      listener => {
-        listener.close()
-        resolve(listener.port)
-      },
-      sentence => reject(new Sentence(sentence)),
-    )
-  })
-}
-
-function freePort(loop: Loop, port: number): Promise<number | null> {
-  return probe(loop, port).catch(() => null)
 }
 
 function wholeNumber(what: string, text: string, min: number, max: number): number {

@@ -47,7 +47,7 @@ export function withQuickStepAside(topology: Topology, id: string, wallClock: nu
 
 function whyNotQuick(topology: Topology, node: TierNode): string | null {
   if (!fencingOf(topology))
-    return 'no node can stand in for another, as the coordinator was started without --away-after'
+    return 'no node can stand in for another: the tier has one alone, or its coordinator was started with --away-after 0'
   if (node.away) return 'it is away'
   if (node.kept) return 'it steps aside already'
   if (node.aside !== undefined) return 'it steps aside already, and hands over everything'

@@ -49,7 +49,9 @@ t.test('no miss, no error, and the weights as they were', { timeout: 240_000 }, 
     t.match(again.output(), `node "${id}" has stepped aside already`)
     await tier.end(id)
     // Its start options do not know what weight it has in the ring.
-    await tier.node(id, '--weight', '5')
+    const port = tier.ports.get(id)
+    await tier.sameNode(id, '--weight', '5')
+    t.equal(tier.ports.get(id), port, 'as the ring knew it')
     const back = await tier.until(view => view.settled && view.nodes.every(({ state }) => state === 'up'))
     t.match(
       back.nodes

@@ -36,6 +36,12 @@ export class TierProcesses {
     this.ports.set(id, Number(ready.clientPort))
   }
 
+  /** As `node`, by the very same command as before, with -p 0: its data directory knows the port. */
+  async sameNode(id: string, ...more: string[]): Promise<void> {
+    this.ports.delete(id)
+    await this.node(id, ...more)
+  }
+
   nodeArguments(id: string, ...more: string[]): string[] {
     return [
       ...['server', '-p', String(this.ports.get(id) ?? 0), '-l', HOST, '-m', '128', '-t', '2'],

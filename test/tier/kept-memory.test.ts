@@ -126,7 +126,7 @@ t.test('refused before anything begins', async t => {
   const tier = fresh()
   t.match(whyNot(tier.topology, 'x'), /there is no node "x"/)
   const { fencing: _, ...plain } = tier.topology
-  t.match(whyNot(plain), /cannot leave its memory behind: no node can stand in for another, .* without --away-after/)
+  t.match(whyNot(plain), /cannot leave its memory behind: no node can stand in for another: .* with --away-after 0/)
   tier.start('b', '1', false)
   t.match(whyNot(tier.topology), /it was started without -e, or without --data-dir/)
   const busy = fresh()
