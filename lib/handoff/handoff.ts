@@ -61,6 +61,8 @@ export interface HandoffEffects {
   flushed(ticket: number, failure: string | null): void
   /** A route table is in force in the engine. */
   published(epoch: number): void
+  /** None could be: threads in the middle of turns keep all others. The next tick tries again, and others may wait for it. */
+  unpublished(): void
   /** This node has taken everything of a generation; said again and again until it is retired. */
   generationSettled(epoch: number): void
   /** Another node knows more: its topology, as text. */
@@ -611,7 +613,10 @@ export class Handoff {
       node => this.#isLogged(node),
     )
     this.#dirty = !this.#store.publish(table)
-    if (this.#dirty) return
+    if (this.#dirty) {
+      this.#effects.unpublished()
+      return
+    }
     this.#epoch = generations.epoch
     this.#effects.published(this.#epoch)
     this.#dispatchHeld()

@@ -155,6 +155,7 @@ export class ControlPlane {
           failure === null ? { type: 'done', ticket: one } : { type: 'refused', ticket: one, reason: failure },
         ),
       published: epoch => this.#onPublished(epoch),
+      unpublished: () => this.#tickSoon(TICK_BUSY_MS),
       generationSettled: epoch => options.onSettled(epoch),
       learned: text => this.#learn(text),
       topologyText: () => (this.#topology ? JSON.stringify(this.#topology) : null),

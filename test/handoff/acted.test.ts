@@ -18,7 +18,16 @@ function opened({ actedBefore, rings, away }: Life): [number, boolean][] {
   const hints: Hints = { ...NO_HINTS, open: (home, isVoid) => logs.push([home, isVoid]) }
   const engine = new Engine(createArena({ memoryLimitMb: 8, threads: 1, versionText: 'test' }), 0)
   const effects = {
-    ...{ send: () => true, granted() {}, blind() {}, executed() {}, refused() {}, flushed() {}, published() {} },
+    ...{
+      send: () => true,
+      granted() {},
+      blind() {},
+      executed() {},
+      refused() {},
+      flushed() {},
+      published() {},
+      unpublished() {},
+    },
     ...{ generationSettled() {}, learned() {}, topologyText: () => null, flushLater() {}, flushPendingSec: () => 0 },
   }
   const handoff = new Handoff(engine, effects, undefined, hints, actedBefore)

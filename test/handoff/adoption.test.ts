@@ -49,7 +49,13 @@ function node(hints: Hints) {
     engine,
     {
       ...{ send: () => true, granted: nothing, blind: nothing, executed: nothing, refused: nothing, flushed: nothing },
-      ...{ published: nothing, generationSettled: nothing, learned: nothing, topologyText: () => null },
+      ...{
+        published: nothing,
+        unpublished: nothing,
+        generationSettled: nothing,
+        learned: nothing,
+        topologyText: () => null,
+      },
       ...{ flushLater: nothing, flushPendingSec: () => 0 },
     },
     undefined,

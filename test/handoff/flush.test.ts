@@ -18,6 +18,7 @@ function member() {
     refused() {},
     flushed() {},
     published() {},
+    unpublished() {},
     generationSettled() {},
     learned() {},
     topologyText: () => null,

@@ -54,7 +54,7 @@ class StandIn {
         blind: ticket => this.answers.set(ticket, 'blind'),
         executed: ticket => this.answers.set(ticket, this.#executed.get(ticket)!),
         refused: (ticket, reason) => this.answers.set(ticket, reason),
-        ...{ flushed: nothing, published: nothing, generationSettled: nothing, learned: nothing },
+        ...{ flushed: nothing, published: nothing, unpublished: nothing, generationSettled: nothing, learned: nothing },
         ...{ topologyText: () => null, flushLater: nothing, flushPendingSec: () => 0 },
       },
       undefined,

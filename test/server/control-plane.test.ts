@@ -157,3 +157,47 @@ t.test(
     control.stop()
   },
 )
+
+t.test(
+  'a route table that no slot was free for is in force soon, also at a node that has nothing else to do',
+  async t => {
+    const world = new SimulatedWorld(1)
+    const arena = createArena({ memoryLimitMb: 64, threads: 1, versionText: 'test', routePointsMax: 1 << 12 })
+    const loop = world.loop(HOST, new Uint8Array(1 << 17))
+    const engine = new Engine(arena, 1)
+    const publish = engine.publish.bind(engine)
+    let isInTurn = false
+    engine.publish = table => !isInTurn && publish(table)
+    const control = new ControlPlane({
+      ...{ loop, engine, migrationRate: null, secret: null },
+      dataPlanes: [{ post() {}, onMessage() {} }],
+      ...PLAIN,
+    })
+    control.start(
+      () => {},
+      sentence => t.fail(sentence),
+    )
+    const { fencing: _, ...whole } = topology(1)
+    control.setTopology(whole, 1)
+    t.ok(
+      world.runUntil(() => control.handoff.epoch === 1, 60_000),
+      'in force',
+    )
+    const servers = whole.generations[0]!.servers.slice(1)
+    isInTurn = true
+    control.setTopology({ ...whole, epoch: 2, generations: [...whole.generations, { epoch: 2, servers, away: [] }] }, 1)
+    const freeAt = loop.now() + 30
+    t.notOk(
+      world.runUntil(() => loop.now() >= freeAt && control.handoff.epoch === 2, 40),
+      'not while a thread is in its turn',
+    )
+    isInTurn = false
+    const began = loop.now()
+    t.ok(
+      world.runUntil(() => control.handoff.epoch === 2, 60_000),
+      'the node has left the ring',
+    )
+    t.ok(loop.now() - began <= 10, `after ${loop.now() - began} ms`)
+    control.stop()
+  },
+)

@@ -183,6 +183,7 @@ class World {
       refused: (ticket, reason) => node.tickets.get(ticket)?.refuse(reason),
       flushed: (ticket, failure) =>
         failure === null ? node.tickets.get(ticket)?.go() : node.tickets.get(ticket)?.refuse(failure),
+      unpublished: () => {},
       published: epoch => {
         const ready = node.heldForEpoch.filter(held => held.epoch <= epoch)
         node.heldForEpoch = node.heldForEpoch.filter(held => held.epoch > epoch)
