@@ -373,21 +373,30 @@ export class HintLog {
       for (const act of forgetting.waiting) act()
     }
     const { disk } = this.#context
-    const { name } = log.manifest
+    const { name, exists } = log.manifest
     const removeManifest = (error: Error | null) => (error ? end(error) : disk.remove(name, end))
     // The manifest goes when the others are surely gone: segments without one would count as damage.
-    const removed = (error: Error | null) => (error ? end(error) : log.sync.now(name, removeManifest))
-    const remove = () => {
-      const segments = log.segments.filter(segment => segment.made).map(segment => segment.name)
-      removeAll(disk, segments, removed)
+    const removed = (error: Error | null) => {
+      if (error || !exists) end(error)
+      else log.sync.now(name, removeManifest)
+    }
+    // Also files that this log does not know any more, as the disk refused to remove them before: the next log has their names.
+    const remove = (error: Error | null) => {
+      if (error) end(error)
+      else
+        disk.list((failure, files) => {
+          const names = files.map(file => file.name).filter(one => one !== name && homeOf(one) === log.home)
+          if (failure) end(failure)
+          else removeAll(disk, names, removed)
+        })
     }
     log.sync.stop(() => {
-      if (!log.manifest.exists) {
-        end(null)
+      if (!exists) {
+        remove(null)
         return
       }
       log.manifest.change({ forgotten: true })
-      log.manifest.save(error => (error ? end(error) : remove()))
+      log.manifest.save(remove)
     })
   }
 }

@@ -377,6 +377,26 @@ t.test('what is left of a forgotten log does not become a part of the next one',
   t.equal(b.look('a'), 'lost')
 })
 
+t.test('nor does what could not be removed while the disk was broken (crashes, seed 713456)', async t => {
+  const b = bench()
+  b.put(3, { key: 'a', value: 'of the outage before', version: 1n })
+  b.disk.settle()
+  b.disk.broken = operation => operation !== 'read'
+  b.append(3, { key: 'a', value: 'refused', version: 2n })
+  b.disk.settle()
+  b.disk.broken = null
+  b.log.tick(1000)
+  b.disk.settle()
+  t.ok(b.disk.files.has('home-3-1-1.segment'), 'the log is not believed, and has its file no more')
+  b.log.forget(3, () => {})
+  b.disk.settle()
+  t.same([...b.disk.files.keys()], [])
+  b.log.begin(3, false)
+  b.disk.settle()
+  b.open()
+  t.equal(b.look('a'), 'unknown')
+})
+
 t.test('a loss is safe when the disk knows it', async t => {
   const b = bench()
   b.put(3, { key: 'a', value: 'one', version: 1n })

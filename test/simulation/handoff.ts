@@ -78,8 +78,8 @@ const CODED_EVERY = 8
 const ABSENCE_STEPS_MAX = 340
 /** How far expiry may be off, ms: a second each time that a value moves, and what clocks were set by meanwhile. */
 const EXPIRY_EARLY_MS = 8000
-/** And the time that it was on its way. */
-const EXPIRY_LATE_MS = EXPIRY_EARLY_MS + ABSENCE_STEPS_MAX * STEP_MS
+/** And the time that it was on its way, to or from nodes that were away: twice at most in these histories. */
+const EXPIRY_LATE_MS = EXPIRY_EARLY_MS + 2 * ABSENCE_STEPS_MAX * STEP_MS
 const CLOCK_SET_MS = 1000
 /** A refusal that a client may see, with a reason: the disk of the node that acts takes nothing at all. */
 const REFUSED = /^the hint log of node \d+ cannot be written/
