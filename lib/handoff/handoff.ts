@@ -44,6 +44,7 @@ export type HandoffStore = Pick<
   | 'observe'
   | 'flush'
   | 'flushed'
+  | 'now'
 >
 
 /** On a link to another node this node is the taker (it dialed) or the source (it was dialed). */

@@ -18,7 +18,7 @@ import type { Message } from './wire.js'
 
 export type SourceStore = Pick<
   EngineApi,
-  'point' | 'held' | 'handOver' | 'peek' | 'tombstoneOf' | 'collect' | 'keys' | 'buckets'
+  'point' | 'held' | 'handOver' | 'peek' | 'tombstoneOf' | 'collect' | 'keys' | 'buckets' | 'now'
 >
 
 export interface SourceEffects {
@@ -93,7 +93,7 @@ export class Source {
   linkUp(taker: number, incarnation: string): void {
     const state = this.#takers.get(taker)
     if (!state) {
-      const stream = new HandedStream(incarnation)
+      const stream = new HandedStream(incarnation, () => this.#store.now())
       this.#takers.set(taker, { incarnation, session: 1, stream, walks: new Map() })
       return
     }

@@ -9,8 +9,11 @@
  * same taker. To another incarnation it is never shown: the old one may have acknowledged newer writes. Because
  * confirmations come before any later take on the same link, a key that the taker asks for again cannot be answered
  * from an older copy here.
+ *
+ * A copy's time to live runs while it lies here: what is sent again has what is left of it, or is a tombstone.
  */
 import { strict as assert } from 'node:assert'
+import { agedRecord } from '../engine/record.js'
 
 export interface Handed {
   seq: number
@@ -20,12 +23,15 @@ export interface Handed {
 
 export class HandedStream {
   #incarnation: string
+  readonly #nowSec: () => number
   #next = 1
-  #unconfirmed: Handed[] = []
+  #unconfirmed: (Handed & { atSec: number })[] = []
   #bytes = 0
 
-  constructor(incarnation: string) {
+  /** `nowSec`: seconds of the clock by which items expire. */
+  constructor(incarnation: string, nowSec: () => number) {
     this.#incarnation = incarnation
+    this.#nowSec = nowSec
   }
 
   /** Bytes kept because the taker has not confirmed them yet. */
@@ -36,7 +42,7 @@ export class HandedStream {
   push(generation: number, records: Uint8Array[]): number {
     assert(records.length > 0, 'only what was really handed over is numbered')
     const seq = this.#next++
-    this.#unconfirmed.push({ seq, generation, records })
+    this.#unconfirmed.push({ seq, generation, records, atSec: this.#nowSec() })
     for (const record of records) this.#bytes += record.length
     return seq
   }
@@ -62,7 +68,11 @@ export class HandedStream {
       return []
     }
     this.confirm(received)
-    return this.#unconfirmed
+    const now = this.#nowSec()
+    return this.#unconfirmed.map(({ seq, generation, records, atSec }) => {
+      const lain = Math.max(0, Math.floor(now - atSec))
+      return { seq, generation, records: lain === 0 ? records : records.map(record => agedRecord(record, lain)) }
+    })
   }
 }
 

@@ -78,7 +78,7 @@ const CODED_EVERY = 8
 const ABSENCE_STEPS_MAX = 340
 /** How far expiry may be off, ms: a second each time that a value moves, and what clocks were set by meanwhile. */
 const EXPIRY_EARLY_MS = 8000
-/** And the time that it was on its way, to or from nodes that were away: twice at most in these histories. */
+/** And the time that it was on its way to nodes that were paused: twice at most in these histories. */
 const EXPIRY_LATE_MS = EXPIRY_EARLY_MS + 2 * ABSENCE_STEPS_MAX * STEP_MS
 const CLOCK_SET_MS = 1000
 /** A refusal that a client may see, with a reason: the disk of the node that acts takes nothing at all. */

@@ -45,6 +45,10 @@ export class ModelStore implements HandoffStore {
     this.#nowSec = nowSec
   }
 
+  now(): number {
+    return this.#nowSec()
+  }
+
   serve(name: string, op: Op): Served {
     const route = this.#route!
     const key = Buffer.from(name, 'latin1')
