@@ -12,7 +12,8 @@
  * full: a node's disk has no room for hints while another is away.
  *
  * During faults requests may fail. What may be missing: keys whose only copy is, or was, in the memory of a node that is paused or
- * cut off, or was killed. What is acknowledged while a node is away must survive everything but the death of its own home.
+ * cut off, or was killed; for as long as that is so, also those of another absent node for which it stood in. What is acknowledged while a node
+ * is away must survive everything but the death of its own home.
  */
 import { join } from 'node:path'
 import type { TierView } from '../lib/cli/tier-view.js'
@@ -117,6 +118,10 @@ class Torture {
   #disk: SmallDisk | null = null
   /** Index of the node where each key lives. */
   #homes: number[] = []
+  /** And of the one that acts for it when that is away. */
+  #standIns: number[] = []
+  /** Nodes that a fault of this round is about. */
+  readonly #struck = new Set<string>()
   #faultAt = Number.POSITIVE_INFINITY
   #stoodStillMs = 0
 
@@ -172,7 +177,14 @@ class Torture {
     await this.#startCoordinator()
     this.#servers = await Promise.all(NODES.map(id => this.#of.tier.node(id, 1)))
     const ring = new Ring(this.#servers)
-    this.#homes = Array.from({ length: this.#of.data.keys }, (_, index) => ring.indexOf(this.#of.data.key(index)))
+    const others = NODES.map((_, home) => NODES.map((_, node) => node).filter(node => node !== home))
+    const rings = others.map(nodes => new Ring(nodes.map(node => this.#servers[node]!)))
+    for (let index = 0; index < this.#of.data.keys; index++) {
+      const key = this.#of.data.key(index)
+      const home = ring.indexOf(key)
+      this.#homes.push(home)
+      this.#standIns.push(others[home]![rings[home]!.indexOf(key)]!)
+    }
     const router = await this.#of.tier.node('router', 0)
     await this.#of.tier.until(isWhole)
     const limit = () => (this.#of.timeline.phase === 'calm' ? LIMIT_MS : FAULT_LIMIT_MS)
@@ -201,7 +213,9 @@ class Torture {
     this.#faultAt = faultAt
     const watched = this.#of.tier.until(() => isOver, note)
     const running: Running[] = []
+    this.#struck.clear()
     for (const [fault, id, other] of drawn) {
+      this.#struck.add(id)
       const begun = await this.#begin(fault, id, other)
       this.#of.say(`round ${number}: ${begun.text}`)
       running.push(begun)
@@ -251,10 +265,14 @@ class Torture {
     return [first, [this.#pick(besides), other, id]]
   }
 
-  /** Its keys may be missing now, if nothing newer is acknowledged or seen from here on. */
+  /**
+   * Its keys may be missing now, if nothing newer is acknowledged or seen from here on; and those of the other node that is struck, if it stood in
+   * for that: its log has them when it is back.
+   */
   #mark(id: string, forGood = false): void {
-    const home = NODES.indexOf(id)
-    this.#of.checker.goesAway(index => this.#homes[index] === home, forGood)
+    const node = NODES.indexOf(id)
+    this.#of.checker.goesAway(index => this.#homes[index] === node, forGood)
+    this.#of.checker.goesAway(index => this.#standIns[index] === node && this.#struck.has(NODES[this.#homes[index]!]!))
   }
 
   async #begin(fault: Fault, id: string, other: string): Promise<Running> {
