@@ -60,14 +60,17 @@ export function tierOptions(join: string, values: TierValues, warn: (sentence: s
  */
 export async function portAgain({ dataDir, nodeId, advertise }: NodeTierOptions, host: string): Promise<number> {
   if (dataDir === null || advertise !== null) return 0
+  const loop = createNetLoop({ memory: new Uint8Array(0) })
   try {
     const topology = new NodeFile(dataDir).load()?.topology
     const node = topology?.nodes.find(({ id }) => id === nodeId)
     if (!topology || !node || (node.aside === undefined && !inSomeRing(topology, node.number))) return 0
-    return (await freePort(createNetLoop({ memory: new Uint8Array(0) }), { host, port: node.port })) ?? 0
+    return (await freePort(loop, { host, port: node.port })) ?? 0
   } catch (error) {
     if (error instanceof DamagedFile) throw new Sentence(error.message)
     throw error
+  } finally {
+    loop.stop()
   }
 }
 

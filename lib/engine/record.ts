@@ -113,13 +113,13 @@ export function tombstoneOfRecord(record: ItemRecord): ItemRecord {
   return encodeRecord({ key, version, value: null, flags: 0, toLiveSec: null, fetched: false, active: false })
 }
 
-/** A copy of a record that has lain for so many seconds: with what is left of its time to live, or as a tombstone. */
+/** A record that has lain for so many seconds, a copy if it expires: with what is left of its time to live, or as a tombstone. */
 export function agedRecord(record: ItemRecord, seconds: number): ItemRecord {
   checkRecord(record)
+  if ((record[1]! & Bits.expires) === 0) return record
   const toLive = new DataView(record.buffer, record.byteOffset, RECORD_HEADER).getUint32(16, true)
-  const expires = (record[1]! & Bits.expires) !== 0
-  if (expires && toLive <= seconds) return tombstoneOfRecord(record)
+  if (toLive <= seconds) return tombstoneOfRecord(record)
   const copy = record.slice()
-  if (expires) new DataView(copy.buffer).setUint32(16, toLive - seconds, true)
+  new DataView(copy.buffer, copy.byteOffset).setUint32(16, toLive - seconds, true)
   return copy
 }
