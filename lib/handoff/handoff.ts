@@ -357,6 +357,8 @@ export class Handoff {
    */
   #replay(): void {
     this.#replayed = true
+    // The log is without what that took: whoever kept something older must hear of it from this life, too.
+    if (this.#hints.flushed > this.#store.flushed()) this.#store.flush(this.#hints.flushed)
     const keys = this.#hints.keys()[Symbol.iterator]()
     const next = (): void => {
       const { value: key, done } = keys.next()

@@ -71,6 +71,8 @@ export interface Hints {
   forget(home: number, done: () => void): void
   /** Nothing that was written up to this version counts any more. */
   flush(generation: number, version: bigint): void
+  /** The newest version of which that was said, in this life or an earlier one, as far as there were logs; 0: none. */
+  readonly flushed: bigint
   /** For people. */
   readonly stats: readonly HintStats[]
   /** `now`: ms of a clock that does not go back. Some ten times a second. */
@@ -98,6 +100,7 @@ export const NO_HINTS: Hints = {
   drop: (_keys, done) => done(),
   forget: (_home, done) => done(),
   flush: () => {},
+  flushed: 0n,
   tick: () => {},
   stats: [],
 }

@@ -181,6 +181,10 @@ export class LoggedHints implements Hints {
     this.#log?.appendFlush(generation, version, () => {})
   }
 
+  get flushed(): bigint {
+    return this.#log?.flushedVersion ?? 0n
+  }
+
   tick(now: number): void {
     this.#log?.tick(now)
     for (const again of this.#waiting.splice(0)) again()

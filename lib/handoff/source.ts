@@ -18,7 +18,17 @@ import type { Message } from './wire.js'
 
 export type SourceStore = Pick<
   EngineApi,
-  'point' | 'held' | 'handOver' | 'peek' | 'tombstoneOf' | 'collect' | 'keys' | 'buckets' | 'now'
+  | 'point'
+  | 'held'
+  | 'handOver'
+  | 'peek'
+  | 'tombstoneOf'
+  | 'collect'
+  | 'keys'
+  | 'buckets'
+  | 'now'
+  | 'version'
+  | 'flushed'
 >
 
 export interface SourceEffects {
@@ -42,6 +52,8 @@ interface TakerState {
   incarnation: string
   /** Counts links: what was asked on an earlier one is not answered. */
   session: number
+  /** The flush_all that was told on this link. */
+  flushed: bigint
   stream: HandedStream
   walks: Map<number, Walk>
 }
@@ -94,10 +106,11 @@ export class Source {
     const state = this.#takers.get(taker)
     if (!state) {
       const stream = new HandedStream(incarnation, () => this.#store.now())
-      this.#takers.set(taker, { incarnation, session: 1, stream, walks: new Map() })
+      this.#takers.set(taker, { incarnation, session: 1, flushed: 0n, stream, walks: new Map() })
       return
     }
     state.session++
+    state.flushed = 0n
     if (state.incarnation !== incarnation) {
       state.incarnation = incarnation
       state.stream.resume(incarnation, 0)
@@ -121,12 +134,27 @@ export class Source {
     else if (message.type === 'take') this.#onTake(taker, state, message)
     else if (message.type === 'pull') this.#onPull(taker, state, message)
     else if (message.type === 'ack') state.stream.confirm(message.ack)
-    else if (message.type === 'hear') this.#effects.send(taker, { type: 'heard', id: message.id })
+    else if (message.type === 'hear') this.#say(taker, { type: 'heard', id: message.id })
+  }
+
+  /**
+   * What a flush_all took from this node must not come up again because the taker was not told of it, as the flush failed half-way: so the
+   * taker hears of it before any answer.
+   */
+  #say(taker: number, message: Message): boolean {
+    const flushed = this.#store.flushed()
+    const state = this.#takers.get(taker)
+    if (state && flushed > state.flushed) {
+      state.flushed = flushed
+      const version = this.#store.version().toString()
+      this.#effects.send(taker, { type: 'greeting', version, flushed: flushed.toString(), flushInSec: 0 })
+    }
+    return this.#effects.send(taker, message)
   }
 
   #onResume(taker: number, state: TakerState, ack: number): void {
     for (const handed of state.stream.resume(state.incarnation, ack)) {
-      this.#effects.send(taker, { type: 'handed', ...handed })
+      this.#say(taker, { type: 'handed', ...handed })
     }
   }
 
@@ -140,7 +168,7 @@ export class Source {
     const session = state.session
     const answer = (record: Uint8Array | null, blind?: number) => {
       const seq = record ? state.stream.push(generation, [record]) : 0
-      this.#effects.send(taker, { type: 'taken', id, seq, generation, key, record, blind })
+      this.#say(taker, { type: 'taken', id, seq, generation, key, record, blind })
     }
     if (!generations || before === undefined) {
       // Retired: everything of it has long been handed over. To the one that is away, if this node is asked in its place.
@@ -151,12 +179,12 @@ export class Source {
     const arc = generations.arcAt(this.#store.point(key))
     if (generations.actor(generation, arc) !== taker || generations.actor(before, arc) !== this.#self) {
       const reason = `generation ${leaves} does not move this key from node ${this.#self} to node ${taker}`
-      this.#effects.send(taker, { type: 'declined', id, reason })
+      this.#say(taker, { type: 'declined', id, reason })
       return
     }
     const wanted = () => state.session === session // else it is asked again on the next link
     const failed = (reason: string) => {
-      if (wanted()) this.#effects.send(taker, { type: 'declined', id, reason })
+      if (wanted()) this.#say(taker, { type: 'declined', id, reason })
     }
     if (!this.#hints.areLossesSafe) {
       const again = () => wanted() && this.#onTake(taker, state, message)
@@ -216,7 +244,7 @@ export class Source {
     state.stream.confirm(message.ack)
     if (this.isKeeping || !this.#hints.areLossesSafe) {
       const nothing = { seq: 0, fraction: 0, lagMs: this.#lagMs, records: [] }
-      this.#effects.send(taker, { type: 'batch', id, generation, state: 'wait', ...nothing })
+      this.#say(taker, { type: 'batch', id, generation, state: 'wait', ...nothing })
       return
     }
     const generations = this.#generations
@@ -237,7 +265,7 @@ export class Source {
       const lossy =
         walk.done && this.#hints.isAnyLossy ? [...this.#hints.homes()].filter(home => this.#hints.isLossy(home)) : []
       if (state.session !== session) return
-      this.#effects.send(taker, {
+      this.#say(taker, {
         ...{ type: 'batch', id, seq, generation, state: said, fraction, lagMs },
         ...(isVoid ? { isVoid } : {}),
         ...(lossy.length > 0 ? { lossy } : {}),

@@ -26,6 +26,7 @@ class SlowHints implements Hints {
   areLossesSafe = true
   setAside = NO_HINTS.setAside
   aside = NO_HINTS.aside
+  flushed = NO_HINTS.flushed
   whenLossesSafe = NO_HINTS.whenLossesSafe
   homes = () => [2]
   open = NO_HINTS.open
