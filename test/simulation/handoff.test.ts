@@ -26,6 +26,8 @@ const FOUND: readonly [mode: keyof typeof modes, seed: number, what: string][] =
   ['crashes', 600607, 'a node that had waited until others had heard took what it only kept for a home that was back'],
   ['crashes', 601814, 'a node that had waited until others had heard took what it only kept for a home that was back'],
   ['asides', 700818, 'what was set aside after a refused write was overwritten by an older value of the source'],
+  ['crashes', 802257, 'what a flush that failed half-way took at a stand-in came up again at the home'],
+  ['pauses', 720996, 'a value that waited in a link did not expire'],
   ['crashes', 713456, 'a file that a broken disk did not remove became a part of the next log, after a loss of power'],
   [
     'pauses',

@@ -583,7 +583,8 @@ class World {
     this.#say('KILL', node.number, power ? 'with its power' : '')
     const inFlight = this.#nodes.some(one => one.alive && one.handoff.source.unconfirmedBytes > 0)
     for (const key of this.#oracles.keys())
-      if (inFlight || (node.store.items.has(key) && !node.isSafe(key))) this.#mayBeLost(key)
+      const isHeld = node.store.items.has(key) || node.hints.aside(Buffer.from(key, 'latin1')) >= 0
+      if (inFlight || (isHeld && !node.isSafe(key))) this.#mayBeLost(key)
     this.#fence(node)
     this.#flushing.delete(node)
     node.crash(power)
