@@ -582,9 +582,10 @@ class World {
   #kill(node: SimNode, power: boolean) {
     this.#say('KILL', node.number, power ? 'with its power' : '')
     const inFlight = this.#nodes.some(one => one.alive && one.handoff.source.unconfirmedBytes > 0)
-    for (const key of this.#oracles.keys())
+    for (const key of this.#oracles.keys()) {
       const isHeld = node.store.items.has(key) || node.hints.aside(Buffer.from(key, 'latin1')) >= 0
       if (inFlight || (isHeld && !node.isSafe(key))) this.#mayBeLost(key)
+    }
     this.#fence(node)
     this.#flushing.delete(node)
     node.crash(power)
