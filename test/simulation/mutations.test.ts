@@ -45,7 +45,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'what is not confirmed is sent again',
-    edits: [handoff('stream', 'this.confirm(received);\n        return this.#unconfirmed', 'return []')],
+    edits: [handoff('stream', 'return this.#unconfirmed.map(', 'return [].map(')],
   },
   {
     rule: 'a batch that overwrites a newer value: what was seen before is installed again, whatever is held',
@@ -206,8 +206,20 @@ const MUTATIONS: HandoffMutation[] = [
     edits: [handoff('taker', 'if (this.#missFrom(pending.key, pending.generation))', 'if (true)')],
   },
   {
+    rule: 'whoever asks a node hears first of the flush_all that took what it knew',
+    seed: 802257,
+    absence: 'crashes',
+    edits: [handoff('source', 'if (state && flushed > state.flushed)', 'if (false)')],
+  },
+  {
+    rule: 'what waits to be sent again goes on expiring',
+    seed: 720996,
+    absence: 'pauses',
+    edits: [handoff('stream', 'lain === 0', 'true')],
+  },
+  {
     rule: 'what the log refuses is not executed, and what was executed is undone',
-    seed: 2782,
+    seed: 601069,
     absence: 'crashes',
     edits: [
       handoff('unsafe-writes', 'if (failure !== null)', 'if (false)'),
