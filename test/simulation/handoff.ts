@@ -790,9 +790,9 @@ class World {
         this.#parkedAt(node).delete(request.key)
         while (ready.length > 0) {
           if (this.#execute(node, ready.shift()!)) continue
-          this.#parkedAt(node)
-            .get(request.key)!
-            .push(...ready)
+          const parked = this.#parkedAt(node).get(request.key)
+          if (!parked) continue // it was refused at once
+          parked.push(...ready)
           break
         }
       })
