@@ -5,7 +5,13 @@
  *
  *   greet ----> every member         greeting(version) ----> observe
  */
+import type { EngineApi } from '../engine/contract.js'
 import type { Message } from './wire.js'
+
+/** What a node says of its clock, and of the last flush_all that it knows; `flushInSec`: one that is still to come, 0: none. */
+export function greetingOf(store: Pick<EngineApi, 'version' | 'flushed'>, flushInSec: number): Message {
+  return { type: 'greeting', version: store.version().toString(), flushed: store.flushed().toString(), flushInSec }
+}
 
 export interface CatchUpEffects {
   send(member: number, message: Message): boolean

@@ -12,7 +12,7 @@
  */
 import { strict as assert } from 'node:assert'
 import type { EngineApi, RouteTable } from '../engine/contract.js'
-import { CatchUp } from './catch-up.js'
+import { CatchUp, greetingOf } from './catch-up.js'
 import { TierFlush } from './flush.js'
 import { type GenerationSpec, Generations, type RingRule } from './generations.js'
 import { type Hints, NO_HINTS } from './hints.js'
@@ -528,14 +528,7 @@ export class Handoff {
       return true
     }
     if (message.type === 'greet') {
-      const version = this.#store.version().toString()
-      const flushed = this.#store.flushed().toString()
-      this.#effects.send(role, peer, {
-        type: 'greeting',
-        version,
-        flushed,
-        flushInSec: this.#effects.flushPendingSec(),
-      })
+      this.#effects.send(role, peer, greetingOf(this.#store, this.#effects.flushPendingSec()))
       return true
     }
     if (message.type === 'greeting') {

@@ -10,6 +10,7 @@
  */
 import type { EngineApi } from '../engine/contract.js'
 import { isKeptForTaker } from './absence.js'
+import { greetingOf } from './catch-up.js'
 import type { Generations } from './generations.js'
 import { type Hints, NO_HINTS } from './hints.js'
 import { HandedStream } from './stream.js'
@@ -146,8 +147,7 @@ export class Source {
     const state = this.#takers.get(taker)
     if (state && flushed > state.flushed) {
       state.flushed = flushed
-      const version = this.#store.version().toString()
-      this.#effects.send(taker, { type: 'greeting', version, flushed: flushed.toString(), flushInSec: 0 })
+      this.#effects.send(taker, greetingOf(this.#store, 0))
     }
     return this.#effects.send(taker, message)
   }

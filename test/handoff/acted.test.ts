@@ -4,6 +4,7 @@ import { createArena } from '../../lib/engine/arena.js'
 import { Engine } from '../../lib/engine/engine.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import { type Hints, NO_HINTS } from '../../lib/handoff/hints.js'
+import { NO_EFFECTS } from './no-effects.js'
 
 interface Life {
   actedBefore: number | null
@@ -17,20 +18,7 @@ function opened({ actedBefore, rings, away }: Life): [number, boolean][] {
   const logs: [number, boolean][] = []
   const hints: Hints = { ...NO_HINTS, open: (home, isVoid) => logs.push([home, isVoid]) }
   const engine = new Engine(createArena({ memoryLimitMb: 8, threads: 1, versionText: 'test' }), 0)
-  const effects = {
-    ...{
-      send: () => true,
-      granted() {},
-      blind() {},
-      executed() {},
-      refused() {},
-      flushed() {},
-      published() {},
-      unpublished() {},
-    },
-    ...{ generationSettled() {}, learned() {}, topologyText: () => null, flushLater() {}, flushPendingSec: () => 0 },
-  }
-  const handoff = new Handoff(engine, effects, undefined, hints, actedBefore)
+  const handoff = new Handoff(engine, NO_EFFECTS, undefined, hints, actedBefore)
   const generations = rings.map((ring, i) => ({
     epoch: i + 1,
     servers: ring.map(number => ({ number, host: `h${number}`, port: 1, weight: 1 })),

@@ -4,6 +4,7 @@ import { createArena } from '../../lib/engine/arena.js'
 import { Engine } from '../../lib/engine/engine.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import { type Hints, NO_HINTS } from '../../lib/handoff/hints.js'
+import { NO_EFFECTS } from './no-effects.js'
 
 const RULE = { dialect: 'libmemcached-weighted', pointsPerServer: 4 } as const
 const KEY = Buffer.from('logged')
@@ -45,23 +46,7 @@ class SlowHints implements Hints {
 
 function node(hints: Hints) {
   const engine = new Engine(createArena({ memoryLimitMb: 8, threads: 1, versionText: 'test' }), 0)
-  const nothing = () => {}
-  return new Handoff(
-    engine,
-    {
-      ...{ send: () => true, granted: nothing, blind: nothing, executed: nothing, refused: nothing, flushed: nothing },
-      ...{
-        published: nothing,
-        unpublished: nothing,
-        generationSettled: nothing,
-        learned: nothing,
-        topologyText: () => null,
-      },
-      ...{ flushLater: nothing, flushPendingSec: () => 0 },
-    },
-    undefined,
-    hints,
-  )
+  return new Handoff(engine, NO_EFFECTS, undefined, hints)
 }
 
 const generation = (epoch: number) => ({

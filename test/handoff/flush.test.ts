@@ -4,6 +4,7 @@ import { createArena } from '../../lib/engine/arena.js'
 import { Engine } from '../../lib/engine/engine.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import type { Message } from '../../lib/handoff/wire.js'
+import { NO_EFFECTS } from './no-effects.js'
 
 function member() {
   const engine = new Engine(createArena({ memoryLimitMb: 8, threads: 1, versionText: 'test' }), 0)
@@ -11,17 +12,8 @@ function member() {
   const said: Message[] = []
   let pending = 0
   const handoff = new Handoff(engine, {
+    ...NO_EFFECTS,
     send: (_role, _peer, message) => said.push(message) > 0,
-    granted() {},
-    blind() {},
-    executed() {},
-    refused() {},
-    flushed() {},
-    published() {},
-    unpublished() {},
-    generationSettled() {},
-    learned() {},
-    topologyText: () => null,
     flushLater: delaySec => {
       later.push(delaySec)
       pending = delaySec

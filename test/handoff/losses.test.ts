@@ -12,6 +12,7 @@ import { ModelStore } from '../simulation/model-store.js'
 import type { Op } from '../simulation/oracle.js'
 import { mulberry } from '../simulation/random.js'
 import { MemoryDisk } from './memory-disk.js'
+import { NO_EFFECTS } from './no-effects.js'
 
 const RULE = { dialect: 'libmemcached-weighted', pointsPerServer: 4 } as const
 const REFUSED = 'the hint log of node 2 cannot be written'
@@ -45,17 +46,15 @@ class StandIn {
     const options = { disk, fsync, tier: 'test', seed: Buffer.from(`life ${this.#lives}`), wallClock: () => 1 }
     HintLog.open({ ...options, onEvent: sentence => this.events.push(sentence) }, log => hints.attach(log!, () => {}))
     this.disk.settle()
-    const nothing = () => {}
     this.handoff = new Handoff(
       this.store,
       {
+        ...NO_EFFECTS,
         send: (_role, _peer, message) => this.said.push(message) > 0,
         granted: ticket => this.answers.set(ticket, 'again'),
         blind: ticket => this.answers.set(ticket, 'blind'),
         executed: ticket => this.answers.set(ticket, this.#executed.get(ticket)!),
         refused: (ticket, reason) => this.answers.set(ticket, reason),
-        ...{ flushed: nothing, published: nothing, unpublished: nothing, generationSettled: nothing, learned: nothing },
-        ...{ topologyText: () => null, flushLater: nothing, flushPendingSec: () => 0 },
       },
       undefined,
       hints,

@@ -6,6 +6,7 @@ import { encodeRecord } from '../../lib/engine/record.js'
 import { Handoff } from '../../lib/handoff/handoff.js'
 import { NO_HINTS } from '../../lib/handoff/hints.js'
 import type { Message } from '../../lib/handoff/wire.js'
+import { NO_EFFECTS } from './no-effects.js'
 
 const RULE = { dialect: 'libmemcached-weighted', pointsPerServer: 4 } as const
 const KEYS = Array.from({ length: 5000 }, (_, i) => Buffer.from(`key-${i}`))
@@ -14,24 +15,15 @@ function node(isWarm = true) {
   const engine = new Engine(createArena({ memoryLimitMb: 8, threads: 1, versionText: 'test' }), 0)
   const rest = { value: Buffer.from('v'), flags: 0, toLiveSec: null, fetched: false, active: false }
   for (const [i, key] of KEYS.entries()) engine.install(encodeRecord({ ...rest, key, version: BigInt(i + 1) }), 3)
-  const nothing = () => {}
   const said: Message[] = []
   const flushed: (string | null)[] = []
   const forgotten: number[] = []
   const handoff = new Handoff(
     engine,
     {
+      ...NO_EFFECTS,
       send: (_role, _peer, message) => said.push(message) > 0,
-      ...{ granted: nothing, blind: nothing, executed: nothing, refused: nothing },
       flushed: (_ticket, failure) => flushed.push(failure),
-      ...{
-        published: nothing,
-        unpublished: nothing,
-        generationSettled: nothing,
-        learned: nothing,
-        topologyText: () => null,
-      },
-      ...{ flushLater: nothing, flushPendingSec: () => 0 },
     },
     undefined,
     NO_HINTS,
