@@ -5,6 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { say } from '../lib/cli/output.js'
+import { LOOP_WISHES } from '../lib/transport/choose.js'
 import type { ClientBenchOptions } from './client.js'
 import { FAULTS, type Fault } from './faults.js'
 import type { How } from './outage.js'
@@ -45,7 +46,7 @@ function loaded(name: string, usual: Pick<LoadedValues, 'valueMax' | 'rate' | 'i
   return new Command(name)
     .option('--seeds <n>', 'runs, each with the next seed', whole(1), 1)
     .option('--threads <n>', 'worker threads of each node', whole(1), Math.min(2, availableParallelism()))
-    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(['auto', 'net', 'epoll']).default('auto'))
+    .addOption(new Option('--loop <name>', 'loop of the nodes').choices(LOOP_WISHES).default('auto'))
     .option('--value-max <bytes>', 'size of the largest values; most are small', whole(1), usual.valueMax)
     .option('--rate <n>', 'requests a second, 0: as fast as answers come', whole(0), usual.rate)
     .option('--in-flight <n>', 'requests under way at once', whole(1), usual.inFlight)

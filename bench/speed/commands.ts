@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { Sentence, say } from '../../lib/cli/output.js'
 import { parseAddress } from '../../lib/tier/store.js'
+import { LOOP_WISHES } from '../../lib/transport/choose.js'
 import type { LoadOptions } from './load-run.js'
 import type { Workload } from './workload.js'
 
@@ -51,7 +52,7 @@ function trafficOptions(command: Command): Command {
     .option('--rate <n>', 'open loop: requests a second, whatever the answers do; 0: closed loop', whole(0), 0)
     .option('--requests <n>', 'measure that many requests instead of a duration', whole(1), 0)
     .option('--no-verify', 'read values without checking their bytes')
-    .addOption(new Option('--loop <name>', 'loop of the load').choices(['auto', 'net', 'epoll']).default('auto'))
+    .addOption(new Option('--loop <name>', 'loop of the load').choices(LOOP_WISHES).default('auto'))
     .option('--seed <n>', 'what decides keys, sizes and values', whole(0), 1)
     .option('--json', 'print the numbers as JSON')
 }

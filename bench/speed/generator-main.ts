@@ -28,7 +28,8 @@ let loop: Loop | null = null
 const generator = Generator.on(
   options,
   memory => {
-    loop = choice.kind === 'epoll' ? createEpollLoop({ memory }) : createNetLoop({ memory })
+    loop =
+      choice.kind === 'net' ? createNetLoop({ memory }) : createEpollLoop({ memory, batches: choice.kind === 'uring' })
     return loop
   },
   {

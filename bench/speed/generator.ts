@@ -6,6 +6,7 @@
  * A measurement is the difference of two snapshots; requests under way at its ends are the next one's or nobody's.
  */
 import { performance } from 'node:perf_hooks'
+import type { LoopWish } from '../../lib/transport/choose.js'
 import type { Address, Loop } from '../../lib/transport/loop.js'
 import { cpuSeconds } from './cpu.js'
 import { type KeyPicker, keyPicker, parseKeyOrder, Xorshift } from './key-order.js'
@@ -32,7 +33,7 @@ export interface GeneratorOptions {
   /** Requests a second of this process; 0: closed loop. */
   rate: number
   verify: boolean
-  loop: 'auto' | 'net' | 'epoll'
+  loop: LoopWish
   /** Whose processor time is read; none: nobody's. */
   serverPids: number[]
 }
@@ -259,7 +260,7 @@ export class Generator implements Traffic {
       this.#turn = this.#turn + 1 === this.#connections.length ? 0 : this.#turn + 1
       this.#connections[this.#turn]!.issueFree(now)
     }
-    if (this.#loop.kind === 'epoll') this.#loop.soon(this.#again)
+    if (this.#loop.kind !== 'net') this.#loop.soon(this.#again)
     else this.#loop.setTimer(TICK_MS, this.#again)
   }
 

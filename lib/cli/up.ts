@@ -39,7 +39,7 @@ export function upCommand(command: Command): void {
     .option('--data-dir <dir>', 'where the tier remembers itself (default: a directory that is removed at the end)')
     .option('-m, --memory-limit <num>', 'item memory of each node in megabytes', '64')
     .option('-t, --threads <num>', 'worker threads of each node', '2')
-    .option('--loop <kind>', 'event loop: auto, net or epoll', 'auto')
+    .option('--loop <kind>', 'event loop: auto, net, epoll or uring', 'auto')
     .option('-v, --verbose', 'say what happens; repeat for more', (_, before: number) => before + 1, 0)
     .action((values: UpValues) => runUp(values))
 }

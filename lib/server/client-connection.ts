@@ -603,11 +603,11 @@ export class ClientConnection implements ConnectionHandler {
     if (sent < bytes.length) this.#out.push(bytes.subarray(sent))
   }
 
-  /** Sends from the engine's memory; a copy of what the socket does not take goes later. */
-  #sendFrom(offset: number, length: number): void {
+  /** Sends from the engine's memory; a copy of what the socket does not take goes later. `own`: this node's word, see Silence. */
+  #sendFrom(offset: number, length: number, own = false): void {
     if (this.#connection.closed) return
     this.#plane.engine.count('bytes_written', length)
-    const sent = this.#out.length > 0 ? 0 : this.#connection.send(offset, length)
+    const sent = this.#out.length > 0 ? 0 : this.#connection.send(offset, length, own)
     if (sent < length) this.#out.push(this.#copy(offset + sent, length - sent))
   }
 
@@ -618,7 +618,7 @@ export class ClientConnection implements ConnectionHandler {
       this.#connection.close()
       return
     }
-    this.#sendFrom(engine.tx.offset, turn.txLength)
+    this.#sendFrom(engine.tx.offset, turn.txLength, true)
   }
 
   /** What was answered has not all gone out yet. */

@@ -165,6 +165,7 @@ export class DataPlane {
     this.#port = port
     this.#options = options
     this.silence = new Silence({ loop, words: options.fence ?? null })
+    loop.guardSends(() => this.silence.mayReply())
     this.#startedAt = loop.wallClock()
     this.#certificatesAt = this.#startedAt
     this.#credentials = options.credentials ?? null

@@ -4,6 +4,7 @@
  * sentence. Pure; the command line (lib/cli/server.ts) hands the texts in.
  */
 import { availableParallelism } from 'node:os'
+import { LOOP_WISHES, type LoopWish } from '../transport/choose.js'
 import { extendedOptions } from './extended-flags.js'
 import { type ListenPlace, listenPlaces, type UnixPlace } from './listen-flags.js'
 import { type LruFlags, lruFlags } from './lru-flags.js'
@@ -45,7 +46,7 @@ export interface ServerOptions {
   /** -B, as memcached names it. */
   protocol: 'ascii' | 'auto-negotiate'
   verbosity: number
-  loop: 'auto' | 'net' | 'epoll'
+  loop: LoopWish
   /** 0: nobody is too idle. */
   idleTimeoutSec: number
   daemon: boolean
@@ -176,7 +177,7 @@ export const FLAGS: readonly Flag[] = [
   { short: 'N', long: 'napi-ids', argument: 'num', refused: 'NAPI ids are not supported' },
   { short: 'i', long: 'license', refused: 'the licence is in the file LICENSE' },
   { long: 'debug-commands' },
-  { long: 'loop', argument: 'kind', help: 'event loop: auto, net or epoll (default: auto)' },
+  { long: 'loop', argument: 'kind', help: 'event loop: auto, net, epoll or uring (default: auto)' },
 ]
 
 /** Values by long name: text, texts of what may be repeated, true for a switch, or a number for the repeatable -v. */
@@ -219,8 +220,8 @@ function serverOptions(values: FlagValues): ServerOptions {
   if (typeof tls === 'string') throw new BadFlag(tls)
   const lru = lruFlags(extended.values)
   if (typeof lru === 'string') throw new BadFlag(lru)
-  if (tls && values.loop === 'epoll')
-    throw new BadFlag('--loop epoll: TLS needs the net loop, which -Z takes by itself')
+  if (tls && (values.loop === 'epoll' || values.loop === 'uring'))
+    throw new BadFlag(`--loop ${values.loop}: TLS needs the net loop, which -Z takes by itself`)
   return {
     listen: places.tcp,
     udp: places.udp,
@@ -371,7 +372,7 @@ function logBytes(name: string, otherwise: number, values: ReadonlyMap<string, s
 }
 
 function loopKind(value: FlagValues[string]): ServerOptions['loop'] {
-  if (value === undefined || value === 'auto') return 'auto'
-  if (value === 'net' || value === 'epoll') return value
-  throw new BadFlag(`--loop ${String(value)}: must be auto, net or epoll`)
+  const wish = LOOP_WISHES.find(one => one === (value ?? 'auto'))
+  if (wish) return wish
+  throw new BadFlag(`--loop ${String(value)}: must be ${LOOP_WISHES.slice(0, -1).join(', ')} or ${LOOP_WISHES.at(-1)}`)
 }

@@ -12,7 +12,7 @@ import type { Arena, EngineOptions } from '../engine/contract.js'
 import { Engine } from '../engine/engine.js'
 import { LogReader, PREFIXES, STREAMS } from '../engine/log-reader.js'
 import type { MemoryOwner } from '../tier/kept-memory.js'
-import { chooseLoop } from '../transport/choose.js'
+import { chooseLoop, type LoopPick } from '../transport/choose.js'
 import type { Address, ListenOptions } from '../transport/loop.js'
 import { giveBackMemory } from '../transport/memory.js'
 import { createNetLoop } from '../transport/net.js'
@@ -73,7 +73,7 @@ export interface RunningNode {
   ears: Ears
   peerPort: number
   dataPort: number
-  loop: 'net' | 'epoll'
+  loop: LoopPick
   why: string
   /** Reads again what may have changed on the disk: users, certificates. What cannot be read stays as it was. */
   reload(): void
@@ -131,7 +131,7 @@ class NodeProcess {
   #maintainer: Maintainer | null = null
   #pageMover: PageMover | null = null
   #commands: ProcessCommands | null = null
-  #loop: 'net' | 'epoll' = 'net'
+  #loop: LoopPick = 'net'
   #udpPort = 0
   #watchers: Watchers | null = null
   #unix: { path: string; identity: number } | null = null
@@ -359,11 +359,7 @@ class NodeProcess {
     }
   }
 
-  async #startThreads(
-    arena: Arena,
-    kind: 'net' | 'epoll',
-    incarnation: string,
-  ): Promise<{ ports: Listening; ears: Ears }> {
+  async #startThreads(arena: Arena, kind: LoopPick, incarnation: string): Promise<{ ports: Listening; ears: Ears }> {
     const { server, tier } = this.#options
     const shared = server.threads > 1
     const identity = { id: tier?.nodeId ?? 'alone', incarnation }
@@ -435,10 +431,10 @@ class NodeProcess {
     return [...places, { host: '', port: 0, path: unix.path, backlog, shared }]
   }
 
-  #startThread(arena: Arena, loop: 'net' | 'epoll', thread: number, options: DataPlaneOptions): Promise<Listening> {
+  #startThread(arena: Arena, loop: LoopPick, thread: number, options: DataPlaneOptions): Promise<Listening> {
     const { port1, port2 } = new MessageChannel()
     const { port, shared, close } = joint(port1, loop)
-    const workerData: WorkerData = { arena, thread, shared, port: port2, options }
+    const workerData: WorkerData = { arena, thread, loop, shared, port: port2, options }
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData,
       transferList: [port2],
@@ -481,7 +477,7 @@ function controlPort(thread: Thread): ControlPort {
 }
 
 /** A thread whose loop blocks hears of messages by a descriptor, and of most of them by shared memory. */
-function joint(port: MessagePort, loop: 'net' | 'epoll'): Joint {
+function joint(port: MessagePort, loop: LoopPick): Joint {
   if (loop === 'net') return { port: eventPort<ToData, ToControl>(port), shared: null, close: () => port.close() }
   const [toControl, toData] = [createWay(), createWay()]
   const waker = createWaker()
@@ -502,7 +498,7 @@ async function addressed(places: readonly ListenPlace[]): Promise<ListenPlace[]>
 }
 
 /** The same place for another thread: by the port, or by the descriptor where a port cannot be bound twice. */
-function joined(place: ListenOptions, kind: 'net' | 'epoll', { port, fd }: Opened): ListenOptions {
+function joined(place: ListenOptions, kind: LoopPick, { port, fd }: Opened): ListenOptions {
   const byDescriptor = (kind === 'net' || place.path !== undefined) && fd !== undefined
   return byDescriptor ? { ...place, fd } : { ...place, port, shared: true, joins: true }
 }

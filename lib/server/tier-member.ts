@@ -13,6 +13,7 @@ import { actedBy, NodeFile } from '../tier/node-file.js'
 import { parseStoreUrl } from '../tier/store.js'
 import type { Topology } from '../tier/topology.js'
 import { checkTopology } from '../tier/validate.js'
+import type { LoopPick } from '../transport/choose.js'
 import type { Address } from '../transport/loop.js'
 import { createNetLoop } from '../transport/net.js'
 import { ActedFile } from './acted-file.js'
@@ -44,7 +45,7 @@ export interface TierMemberOptions {
   fence: Fence
   incarnation: string
   /** Of the workers. */
-  loop: 'net' | 'epoll'
+  loop: LoopPick
   /** One a worker thread, in their order. */
   dataPlanes: ControlPort[]
   /** The first host that clients were given. */
@@ -133,7 +134,7 @@ export class TierMember {
     const forgot = (keys: number, why: string) =>
       log.warn(`${keys} keys that were held before the restart are dropped: ${why}`)
     const acted = tier.dataDir === null ? null : await ActedFile.open(tier.dataDir, sentence => log.warn(sentence))
-    const loop = createNetLoop({ memory: new Uint8Array(0), direct: this.#options.loop === 'epoll' })
+    const loop = createNetLoop({ memory: new Uint8Array(0), direct: this.#options.loop !== 'net' })
     const hints = new LoggedHints()
     const identity = { id: tier.nodeId, incarnation }
     const store = new EmbeddedClient({ loop, url: url.url, secret: tier.secret, self: identity })

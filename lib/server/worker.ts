@@ -2,6 +2,7 @@
 import { type MessagePort, workerData } from 'node:worker_threads'
 import type { Arena } from '../engine/contract.js'
 import { Engine } from '../engine/engine.js'
+import type { LoopPick } from '../transport/choose.js'
 import { createEpollLoop } from '../transport/epoll.js'
 import { createNetLoop } from '../transport/net.js'
 import { eventPort, SharedPort, type WayMemory } from '../transport/plane-port.js'
@@ -13,16 +14,17 @@ import { toControlForm, toDataForm } from './plane-forms.js'
 export interface WorkerData {
   arena: Arena
   thread: number
+  loop: LoopPick
   /** How the two threads wake each other, and what they share, where this one's loop blocks; null: all goes by the port. */
   shared: { wakeFd: number; bellFd: number; toControl: WayMemory; toData: WayMemory } | null
   port: MessagePort
   options: DataPlaneOptions
 }
 
-const { arena, thread, shared, port, options } = workerData as WorkerData
+const { arena, thread, loop: kind, shared, port, options } = workerData as WorkerData
 const engine = new Engine(arena, thread)
 const loop = shared
-  ? createEpollLoop({ memory: engine.bytes, wakeFd: shared.wakeFd })
+  ? createEpollLoop({ memory: engine.bytes, wakeFd: shared.wakeFd, batches: kind === 'uring' })
   : createNetLoop({ memory: engine.bytes })
 const plane = new DataPlane({ loop, engine, port: portToControl(), options })
 plane.start()

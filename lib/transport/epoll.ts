@@ -4,10 +4,14 @@
  *
  *   run:  epoll_wait -> per ready descriptor: accept | connected | onReadable | onWritable -> timers due -> soon -> ...
  *
+ * The `uring` world is the same, with what the connections of a turn receive and send in few system calls (batch.ts).
+ *
  * Nothing here returns to Node's event loop while it runs: whoever lives on this loop may not await anything.
  */
 
 import { performance } from 'node:perf_hooks'
+import { BATCH_CALLS, Batch, CALLS_LEAST, isForNow } from './batch.js'
+import { CallRing } from './call-ring.js'
 import { EpollConnection, EpollListener, STAGING_BYTES, type Watched } from './epoll-connection.js'
 import {
   AF_INET6,
@@ -25,6 +29,8 @@ import {
   IPV6_V6ONLY,
   type Libc,
   loadLibc,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
   SO_ERROR,
   SO_REUSEADDR,
   SO_REUSEPORT,
@@ -44,6 +50,8 @@ export interface EpollLoopOptions {
   memory: Uint8Array
   /** An eventfd that other threads write to in order to wake this loop; -1: none. */
   wakeFd?: number
+  /** Calls are made in batches, by io_uring; as they come if this process may not use it. Default: no. */
+  batches?: boolean
 }
 
 const EVENTS_MAX = 256
@@ -60,13 +68,16 @@ export function createEpollLoop(options: EpollLoopOptions): Loop {
 }
 
 export class EpollLoop implements Loop {
-  readonly kind = 'epoll'
+  readonly kind: 'epoll' | 'uring'
   readonly memory: Uint8Array
   readonly libc: Libc
   readonly base: number
   /** Foreign bytes on their way in or out, addresses, option values: outside of the memory that others own. */
   readonly staging = new Uint8Array(STAGING_BYTES)
   readonly stagingAt: number
+  /** null: every call is made where it is asked for. */
+  readonly batch: Batch | null
+  readonly #ring: CallRing | null
   readonly #small = new DataView(new ArrayBuffer(256))
   readonly smallAt: number
   readonly #events = new DataView(new ArrayBuffer(EVENTS_MAX * EVENT_BYTES))
@@ -80,12 +91,18 @@ export class EpollLoop implements Loop {
   /** The other of two lists: while one is run, what comes goes here. */
   #soonNext: (() => void)[] = []
   #retired: number[] = []
+  /** Connections with bytes that epoll does not tell of. */
+  #again: EpollConnection[] = []
   #wake: () => void = () => {}
   #now = performance.now()
   #wall = Date.now() / 1000
   #running = true
 
-  constructor(libc: Libc, { memory, wakeFd = -1 }: EpollLoopOptions) {
+  constructor(libc: Libc, { memory, wakeFd = -1, batches = false }: EpollLoopOptions) {
+    const ring = batches ? CallRing.open(libc, BATCH_CALLS) : null
+    this.#ring = ring instanceof CallRing ? ring : null
+    this.batch = this.#ring && new Batch(libc, this.#ring)
+    this.kind = this.#ring ? 'uring' : 'epoll'
     this.libc = libc
     this.memory = memory
     this.base = libc.addressOf(memory)
@@ -127,6 +144,10 @@ export class EpollLoop implements Loop {
 
   onWake(wake: () => void): void {
     this.#wake = wake
+  }
+
+  guardSends(mayLeave: () => boolean): void {
+    if (this.batch) this.batch.mayLeave = mayLeave
   }
 
   listen(
@@ -180,9 +201,13 @@ export class EpollLoop implements Loop {
     try {
       while (this.#running) this.#turn()
     } finally {
-      for (const watched of [...this.#watched]) watched?.close()
+      this.#closeAll()
       for (let round = 0; round < LAST_ROUNDS_MAX && this.#soonCount > 0; round++) this.#runSoon()
+      this.batch?.flush()
+      // Those with last bytes to send: this was their chance.
+      this.#closeAll()
       this.#closeRetired()
+      this.#ring?.close()
       this.libc.close(this.#epoll)
     }
   }
@@ -207,6 +232,27 @@ export class EpollLoop implements Loop {
     while (this.#watched.length <= watched.fd) this.#watched.push(null)
     this.#watched[watched.fd] = watched
     this.#control(EPOLL_CTL_ADD, watched.fd, events)
+  }
+
+  /** Another one has the descriptor from now on. */
+  replace(watched: Watched, events: number): void {
+    this.#watched[watched.fd] = watched
+    this.rewatch(watched.fd, events)
+  }
+
+  /** The connection is called next turn, whatever epoll says. */
+  again(connection: EpollConnection): void {
+    this.#again.push(connection)
+  }
+
+  /** Sends some of the bytes, at most as many as `staging` has; how many, or the negative errno if it is not one for now. */
+  sendNow(fd: number, bytes: Uint8Array): number {
+    const length = Math.min(bytes.length, STAGING_BYTES)
+    this.staging.set(length === bytes.length ? bytes : bytes.subarray(0, length))
+    const sent = Number(this.libc.send(fd, this.stagingAt, length, MSG_NOSIGNAL | MSG_DONTWAIT))
+    if (sent >= 0) return sent
+    const errno = this.libc.errno()
+    return isForNow(errno) ? 0 : -errno
   }
 
   rewatch(fd: number, events: number): void {
@@ -243,21 +289,50 @@ export class EpollLoop implements Loop {
 
   #turn(): void {
     const first = this.#timers.first()
-    const wait = this.#soonCount > 0 ? 0 : first ? first.at - this.#now : WAIT_MAX_MS
+    const wait = this.#soonCount > 0 || this.#again.length > 0 ? 0 : first ? first.at - this.#now : WAIT_MAX_MS
     const timeout = Math.min(WAIT_MAX_MS, Math.max(0, Math.ceil(wait)))
     const count = this.libc.epollWait(this.#epoll, this.#eventsAt, EVENTS_MAX, timeout)
     const errno = count < 0 ? this.libc.errno() : 0
     this.#now = performance.now()
     this.#wall = Date.now() / 1000
     if (count < 0 && errno !== Errno.EINTR) throw new Error(`epoll_wait failed: ${errnoName(errno)}`)
-    for (let i = 0; i < count; i++) {
-      const events = this.#events.getUint32(i * EVENT_BYTES, true)
-      const fd = this.#events.getInt32(i * EVENT_BYTES + EVENT_DATA_AT, true)
-      this.#watched[fd]?.onEvents(events)
-    }
+    if (this.#again.length > 0) this.#callAgain()
+    for (let from = 0; from < count; from += BATCH_CALLS) this.#tell(from, Math.min(count, from + BATCH_CALLS))
     for (let task = this.#timers.takeDue(this.#now); task; task = this.#timers.takeDue(this.#now)) task()
     if (this.#soonCount > 0) this.#runSoon()
+    this.batch?.flush()
     if (this.#retired.length > 0) this.#closeRetired()
+  }
+
+  /** Events [from, to) of the turn, at most as many as a batch has slots. */
+  #tell(from: number, to: number): void {
+    const { batch } = this
+    const isBatch = batch !== null && to - from >= CALLS_LEAST
+    if (isBatch) this.#receiveAhead(batch, from, to)
+    for (let i = from; i < to; i++) this.#watchedAt(i)?.onEvents(this.#eventsOf(i))
+    if (isBatch) batch.endSlots()
+  }
+
+  #receiveAhead(batch: Batch, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      const watched = this.#eventsOf(i) === EPOLLIN ? this.#watchedAt(i) : null
+      if (watched?.takesAhead) batch.want(watched as EpollConnection)
+    }
+    batch.receive()
+  }
+
+  #eventsOf(index: number): number {
+    return this.#events.getUint32(index * EVENT_BYTES, true)
+  }
+
+  #watchedAt(index: number): Watched | null | undefined {
+    return this.#watched[this.#events.getInt32(index * EVENT_BYTES + EVENT_DATA_AT, true)]
+  }
+
+  #callAgain(): void {
+    const again = this.#again
+    this.#again = []
+    for (const connection of again) connection.onAgain()
   }
 
   #runSoon(): void {
@@ -272,6 +347,10 @@ export class EpollLoop implements Loop {
       soon[i] = NOTHING
       task()
     }
+  }
+
+  #closeAll(): void {
+    for (const watched of [...this.#watched]) watched?.close()
   }
 
   #closeRetired(): void {

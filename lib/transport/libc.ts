@@ -26,9 +26,22 @@ export interface Libc {
   epollCreate(flags: number): number
   epollControl(epoll: number, operation: number, fd: number, event: number): number
   epollWait(epoll: number, events: number, eventsMax: number, timeoutMs: number): number
+  /** io_uring_setup(2), by its number: the C library has no function for it. */
+  uringSetup(entries: number, parameters: number): number
+  /** io_uring_enter(2) without a signal mask. */
+  uringEnter(fd: number, submit: number, complete: number, flags: number): number
+  /** The descriptor's memory from `offset` on, shared with whoever else has it; null: it cannot be had. */
+  mapShared(fd: number, offset: number, length: number): Mapping | null
+  munmap(address: number, length: number): number
   errno(): number
   /** Where the array's first byte lies. The array must not be one that the garbage collector moves (over 64 bytes it never is). */
   addressOf(bytes: Uint8Array): number
+}
+
+/** Memory of the system's in this process; not to be touched after `munmap`. */
+export interface Mapping {
+  address: number
+  bytes: ArrayBuffer
 }
 
 /** Constants of Linux, the same on x64 and arm64. */
@@ -49,6 +62,13 @@ export const IPV6_V6ONLY = 26
 export const TCP_NODELAY = 1
 /** madvise: the pages' contents are not needed any more, their memory goes back to the system. */
 export const MADV_DONTNEED = 4
+const PROT_READ_WRITE = 3
+const MAP_SHARED_POPULATE = 0x8001
+/** System calls' numbers, the same on x64 and arm64. */
+const URING_SETUP = 425
+const URING_ENTER = 426
+const SIGNALS_BYTES = 8
+const MAP_FAILED = 2n ** 64n - 1n
 export const MSG_TRUNC = 0x20
 export const MSG_DONTWAIT = 0x40
 export const MSG_NOSIGNAL = 0x4000
@@ -71,12 +91,14 @@ export const Errno = {
   ENOENT: 2,
   EINTR: 4,
   EAGAIN: 11,
+  ENOMEM: 12,
   EACCES: 13,
   ENOTDIR: 20,
   ENFILE: 23,
   EMFILE: 24,
   EROFS: 30,
   EPIPE: 32,
+  ENOSYS: 38,
   EADDRINUSE: 98,
   EADDRNOTAVAIL: 99,
   ENETUNREACH: 101,
@@ -122,6 +144,17 @@ function load(): Loaded {
 
 function bindCalls(koffi: Koffi): Libc {
   const library = koffi.load(null)
+  const mmap = library.func('void *mmap(uint64_t, size_t, int, int, int, int64_t)')
+  const setup = library.func('syscall', 'int64_t', ['int64_t', 'uint32_t', 'uint64_t'])
+  const enter = library.func('syscall', 'int64_t', [
+    'int64_t',
+    'int',
+    'uint32_t',
+    'uint32_t',
+    'uint32_t',
+    'uint64_t',
+    'size_t',
+  ])
   const memcpy = library.func('size_t memcpy(void *, void *, size_t)')
   return {
     socket: library.func('int socket(int, int, int)'),
@@ -144,6 +177,15 @@ function bindCalls(koffi: Koffi): Libc {
     epollCreate: library.func('epoll_create1', 'int', ['int']),
     epollControl: library.func('epoll_ctl', 'int', ['int', 'int', 'int', 'uint64_t']),
     epollWait: library.func('epoll_wait', 'int', ['int', 'uint64_t', 'int', 'int']),
+    uringSetup: (entries, parameters) => Number(setup(URING_SETUP, entries, parameters)),
+    uringEnter: (fd, submit, complete, flags) =>
+      Number(enter(URING_ENTER, fd, submit, complete, flags, 0, SIGNALS_BYTES)),
+    mapShared(fd, offset, length) {
+      const pointer = mmap(0, length, PROT_READ_WRITE, MAP_SHARED_POPULATE, fd, offset)
+      const address = koffi.address(pointer)
+      return address === MAP_FAILED ? null : { address: Number(address), bytes: koffi.view(pointer, length) }
+    },
+    munmap: library.func('int munmap(uint64_t, size_t)'),
     errno: () => koffi.errno(),
     addressOf: bytes => Number(memcpy(bytes, bytes, 0)),
   }

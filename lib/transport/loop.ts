@@ -11,7 +11,7 @@
 
 import type { TlsSettings } from './tls.js'
 
-export type LoopKind = 'net' | 'epoll' | 'simulated'
+export type LoopKind = 'net' | 'epoll' | 'uring' | 'simulated'
 
 /** Handle of a pending timer; opaque. */
 export interface Timer {
@@ -51,8 +51,11 @@ export interface Connection {
   read(): Uint8Array | null
   /** A `read` that gave less took all there was; missing: it may be more. */
   readonly readBytesMax?: number
-  /** Writes from `loop.memory`. Returns how many bytes the kernel (or the world's buffer) took, 0..length. Less than length: `onWritable` follows later. */
-  send(offset: number, length: number): number
+  /**
+   * Writes from `loop.memory`. Returns how many bytes the kernel (or the world's buffer) took, 0..length. Less than length: `onWritable` follows later.
+   * What was taken leaves before the loop waits again. `guarded`: the loop's guard is asked before it does.
+   */
+  send(offset: number, length: number, guarded?: boolean): number
   /** Writes bytes from anywhere; as send. The bytes are copied or sent before it returns. */
   write(bytes: Uint8Array): number
   pauseReading(): void
@@ -113,6 +116,8 @@ export interface Loop {
   connect(to: Address, handler: ConnectionHandler): Connection
   /** Calls `wake` on this loop's thread soon after another thread called the function that `waker()` describes. See epoll.ts. */
   onWake(wake: () => void): void
+  /** By a loop that holds sends back: asked right before guarded ones leave; false: they do not, and their connections are closed. */
+  guardSends(mayLeave: () => boolean): void
   /** Runs `task` after the current callback returned, before the loop waits again. */
   soon(task: () => void): void
   /** Runs until `stop()`. For `net` it returns at once, as Node's own loop runs; for `epoll` it blocks the thread; `simulated` is run by its world. */

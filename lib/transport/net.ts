@@ -155,6 +155,9 @@ class NetLoop implements Loop {
   /** Messages to this thread come as events of Node's loop: nothing to be woken from. */
   onWake(_wake: () => void): void {}
 
+  /** What `send` took has left. */
+  guardSends(_mayLeave: () => boolean): void {}
+
   /** After all that is readable in this turn: what many connections have to say to one goes out in one write. */
   soon(task: () => void): void {
     setImmediate(task)

@@ -88,6 +88,9 @@ export class SimulatedLoop implements Loop {
 
   onWake(_wake: () => void): void {}
 
+  /** What `send` took has left. */
+  guardSends(_mayLeave: () => boolean): void {}
+
   soon(task: () => void): void {
     this.world.soon(() => {
       if (this.#alive) task()

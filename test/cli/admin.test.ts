@@ -1,5 +1,6 @@
 /** The commands of operators, at a process with two threads on either loop: watch, stats conns and detail, shutdown, verbosity. */
 import t, { type Test } from 'tap'
+import { LOOPS } from '../transport/place.js'
 import { run, shortFolder, start } from './process.js'
 import { dial, type RawClient } from './raw-client.js'
 
@@ -27,7 +28,7 @@ async function watch(client: RawClient, ...streams: string[]): Promise<void> {
 const figure = async (client: RawClient, name: string) =>
   new RegExp(`STAT ${name} (\\S+)`).exec(await client.ask('stats\r\n', 'END\r\n'))?.[1]
 
-for (const loop of ['net', 'epoll']) {
+for (const loop of LOOPS) {
   t.test(`watch, ${loop}`, async t => {
     const { client } = await serve(t, '--loop', loop, '-o', 'watcher_logbuf_size=8')
     const [watcher, user] = [client(), client()]

@@ -131,7 +131,11 @@ t.test('one sentence with the value for everything that cannot be', async t => {
       { 'enable-ssl': true, extended: SSL, loop: 'epoll' },
       '--loop epoll: TLS needs the net loop, which -Z takes by itself',
     ],
-    [{ loop: 'uring' }, '--loop uring: must be auto, net or epoll'],
+    [
+      { 'enable-ssl': true, extended: SSL, loop: 'uring' },
+      '--loop uring: TLS needs the net loop, which -Z takes by itself',
+    ],
+    [{ loop: 'libuv' }, '--loop libuv: must be auto, net, epoll or uring'],
   ]
   for (const [values, sentence] of sentences) t.same(parseFlags(values), { ok: false, sentence })
 })

@@ -3,11 +3,10 @@ import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'no
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadLibc } from '../../lib/transport/libc.js'
+import { LOOPS } from '../transport/place.js'
 import { run, shortFolder, start, startWith } from './process.js'
 import { ask, dial, type RawClient } from './raw-client.js'
 
-const LOOPS = loadLibc().libc ? ['net', 'epoll'] : ['net']
 const SMALL = ['-m', '16']
 
 const ports = (places: unknown) => (places as string[]).map(place => Number(/:(\d+)$/.exec(place)?.[1]))

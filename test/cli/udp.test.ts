@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { loadLibc } from '../../lib/transport/libc.js'
+import { LOOPS } from '../transport/place.js'
 import { startWith } from './process.js'
 import { ask } from './raw-client.js'
 
@@ -59,7 +59,7 @@ class UdpClient {
   }
 }
 
-for (const loop of loadLibc().libc ? ['net', 'epoll'] : ['net']) {
+for (const loop of LOOPS) {
   t.test(`datagrams beside TCP on ${loop}`, async t => {
     const file = join(t.testdir(), 'ports')
     const env = { MEMCACHED_PORT_FILENAME: file }

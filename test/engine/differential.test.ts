@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { LOOPS } from '../transport/place.js'
 import { alone, random } from './driver.js'
 import { lastCas, makeCommand, masked, type Random } from './random-commands.js'
 
@@ -156,10 +157,10 @@ t.test('the engine in process', { skip }, async t => {
   await compare(t, memcached, engine, SEED)
 })
 
-for (const loop of ['epoll', 'net']) {
+for (const loop of LOOPS) {
   t.test(`a server over TCP, loop ${loop}`, { skip }, async t => {
     const memcached = await start(t, 'memcached', QUIET)
     const server = await start(t, process.execPath, [SERVER, 'server', '-t', '2', '--loop', loop])
-    await compare(t, memcached, server, SEED + (loop === 'net' ? 100 : 200))
+    await compare(t, memcached, server, SEED + 100 * (1 + LOOPS.indexOf(loop)))
   })
 }

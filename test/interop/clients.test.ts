@@ -6,6 +6,7 @@ import { execFile, execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { LOOPS } from '../transport/place.js'
 import { continuum, freePort, has, start } from './processes.js'
 import { TierProcesses } from './tier-processes.js'
 
@@ -100,7 +101,7 @@ t.test('real clients', async t => {
     await started.until(/server listening/)
     stores.push([{ name: 'memcached', port }])
   }
-  await Promise.all([memcached(), node('epoll'), node('net'), tier()])
+  await Promise.all([memcached(), ...LOOPS.map(node), tier()])
 
   for (const client of CLIENTS) {
     const program = client.programs.find(one => succeeds(one, client.loads))

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { Ring } from '../../lib/ketama/index.js'
 import { random } from '../engine/driver.js'
+import { LOOPS } from '../transport/place.js'
 import { continuum, freePort, temporaryFolder } from './processes.js'
 import { TierProcesses } from './tier-processes.js'
 
@@ -97,7 +98,7 @@ async function tooLarge(t: Test, client: Client, length: number): Promise<void> 
   t.equal(await client.wrong(line('get v'), line('END')), null, 'the old value is gone')
 }
 
-for (const loop of ['epoll', 'net']) {
+for (const loop of LOOPS) {
   t.test(`a node alone, loop ${loop}`, async t => {
     const folder = temporaryFolder()
     t.teardown(() => folder.remove())

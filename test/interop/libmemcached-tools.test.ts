@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { LOOPS } from '../transport/place.js'
 import { continuum, freePort, has, type Started, temporaryFolder } from './processes.js'
 
 const skip = has('memccapable') ? false : 'libmemcached-tools is not installed'
@@ -60,7 +61,7 @@ t.test('a tier started by one command', { skip }, async t => {
   await battery(t, port, folder.path)
 })
 
-for (const loop of ['epoll', 'net']) {
+for (const loop of LOOPS) {
   t.test(`a single node on the ${loop} loop`, { skip }, async t => {
     const folder = temporaryFolder()
     t.teardown(folder.remove)

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { LOOPS } from '../transport/place.js'
 import { continuum, freePort, has, start } from './processes.js'
 import { TextClient, TierProcesses } from './tier-processes.js'
 
@@ -78,7 +79,7 @@ async function play(t: Test, port: number, which = transcripts): Promise<void> {
   }
 }
 
-for (const loop of ['epoll', 'net']) {
+for (const loop of LOOPS) {
   t.test(`a node alone, loop ${loop}`, async t => {
     const node = continuum('server', '-p', '0', '-t', '2', '--loop', loop, '--json-ready')
     t.teardown(() => node.stop())

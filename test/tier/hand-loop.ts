@@ -61,6 +61,7 @@ export class HandLoop implements Loop {
   }
 
   onWake(): void {}
+  guardSends(): void {}
   run(): void {}
   stop(): void {}
 }

@@ -1,6 +1,6 @@
 /** Where a transport test happens: the same callbacks on each world, with a server's loop and a client's loop. */
+import { chooseLoop, type LoopPick } from '../../lib/transport/choose.js'
 import { createEpollLoop } from '../../lib/transport/epoll.js'
-import { loadLibc } from '../../lib/transport/libc.js'
 import type { Loop } from '../../lib/transport/loop.js'
 import { createNetLoop } from '../../lib/transport/net.js'
 import { SimulatedWorld } from '../../lib/transport/simulated.js'
@@ -21,18 +21,23 @@ const MEMORY_BYTES = 1 << 21
 /** A scene that hangs is told apart from one that fails; no scene waits for it. */
 const LIMIT_MS = 20_000
 
-export const KINDS: readonly Loop['kind'][] = loadLibc().libc ? ['net', 'epoll', 'simulated'] : ['net', 'simulated']
+/** Each that this machine lets a process use. */
+export const LOOPS: readonly LoopPick[] = (['net', 'epoll', 'uring'] as const).filter(kind => chooseLoop(kind).ok)
+export const KINDS: readonly Loop['kind'][] = [...LOOPS, 'simulated']
 
 /** As KINDS; `direct`: net, past Node's streams. */
 export type Way = Loop['kind'] | 'direct'
-export const WAYS: readonly Way[] = loadLibc().libc ? [...KINDS, 'direct'] : KINDS
+export const WAYS: readonly Way[] = LOOPS.includes('epoll') ? [...KINDS, 'direct'] : KINDS
 
 /** Plays a scene on a world of its kind, and resolves to its problem or null. */
 export function play(way: Way, scene: Scene, seed = 1): Promise<string | null> {
   if (way === 'simulated') return Promise.resolve(playSimulated(scene, seed))
   const kind = way === 'direct' ? 'net' : way
   const memory = new Uint8Array(new SharedArrayBuffer(MEMORY_BYTES))
-  const loop = kind === 'net' ? createNetLoop({ memory, direct: way === 'direct' }) : createEpollLoop({ memory })
+  const loop =
+    kind === 'net'
+      ? createNetLoop({ memory, direct: way === 'direct' })
+      : createEpollLoop({ memory, batches: kind === 'uring' })
   return new Promise(resolve => {
     const place = { kind, server: loop, client: loop, host: '127.0.0.1' }
     const limit = loop.setTimer(LIMIT_MS, () => end('the scene did not end'))

@@ -6,6 +6,8 @@ export interface ThreadData {
   port: MessagePort
   /** Null: the loop is Node's own. */
   shared: { wakeFd: number; bellFd: number; toThread: WayMemory; fromThread: WayMemory } | null
+  /** The loop makes its calls in batches. */
+  batches: boolean
   listen: { port: number; shared?: boolean; joins?: boolean; fd?: number }
 }
 

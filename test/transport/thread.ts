@@ -7,9 +7,9 @@ import { eventPort, SharedPort, type ThreadPort } from '../../lib/transport/plan
 import { bellRinger } from '../../lib/transport/waker.js'
 import { type FromThread, fromThreadForm, type ThreadData, type ToThread, toThreadForm } from './thread-messages.js'
 
-const { port, shared, listen } = workerData as ThreadData
+const { port, shared, batches, listen } = workerData as ThreadData
 const memory = new Uint8Array(new SharedArrayBuffer(1 << 17))
-const loop = shared ? createEpollLoop({ memory, wakeFd: shared.wakeFd }) : createNetLoop({ memory })
+const loop = shared ? createEpollLoop({ memory, wakeFd: shared.wakeFd, batches }) : createNetLoop({ memory })
 const messages = openPort()
 
 function openPort(): ThreadPort<FromThread, ToThread> {

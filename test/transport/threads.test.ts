@@ -5,10 +5,10 @@ import { connect, createServer, type Socket } from 'node:net'
 import { promisify } from 'node:util'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import t from 'tap'
-import { chooseLoop } from '../../lib/transport/choose.js'
+import { chooseLoop, type LoopPick } from '../../lib/transport/choose.js'
 import { createWay, eventPort, SharedPort, type ThreadPort } from '../../lib/transport/plane-port.js'
 import { type Bell, createBell, createWaker } from '../../lib/transport/waker.js'
-import { KINDS } from './place.js'
+import { LOOPS } from './place.js'
 import { type FromThread, fromThreadForm, type ThreadData, type ToThread, toThreadForm } from './thread-messages.js'
 
 class Thread {
@@ -18,7 +18,7 @@ class Thread {
   #bell: Bell | null = null
   #waiting: ((message: FromThread) => void) | null = null
 
-  constructor(kind: 'net' | 'epoll', listen: ThreadData['listen'] = { port: 0 }) {
+  constructor(kind: LoopPick, listen: ThreadData['listen'] = { port: 0 }) {
     const { port1, port2 } = new MessageChannel()
     let shared: ThreadData['shared'] = null
     if (kind === 'net') this.messages = eventPort(port1)
@@ -32,7 +32,7 @@ class Thread {
       this.messages = own
       this.#bell = bell
     }
-    const workerData: ThreadData = { port: port2, shared, listen }
+    const workerData: ThreadData = { port: port2, shared, batches: kind === 'uring', listen }
     this.worker = new Worker(new URL('./thread.js', import.meta.url), {
       ...{ workerData, transferList: [port2] },
       // Without what tap loads into the test itself.
@@ -74,7 +74,7 @@ async function gather(socket: Socket): Promise<string> {
   return got
 }
 
-for (const kind of KINDS.filter(kind => kind !== 'simulated')) {
+for (const kind of LOOPS) {
   t.test(kind, async t => {
     const thread = new Thread(kind)
     const { port } = await thread.listening()
@@ -166,7 +166,7 @@ for (const kind of KINDS.filter(kind => kind !== 'simulated')) {
   })
 }
 
-t.test('a process can exit while a thread of it blocks', { skip: KINDS.length < 3 && 'no epoll here' }, async t => {
+t.test('a process can exit while a thread of it blocks', { skip: LOOPS.length < 2 && 'no epoll here' }, async t => {
   const script = `
     const { MessageChannel, Worker } = await import('node:worker_threads')
     const { createBell, createWaker } = await import(${JSON.stringify(new URL('../../lib/transport/waker.js', import.meta.url).href)})
@@ -174,7 +174,7 @@ t.test('a process can exit while a thread of it blocks', { skip: KINDS.length < 
     const { port1, port2 } = new MessageChannel()
     const bell = createBell(() => process.exit(7))
     const shared = { wakeFd: createWaker().fd, bellFd: bell.fd, toThread: createWay(), fromThread: createWay() }
-    const workerData = { port: port2, shared, listen: { port: 0 } }
+    const workerData = { port: port2, shared, batches: false, listen: { port: 0 } }
     const url = new URL(${JSON.stringify(new URL('./thread.js', import.meta.url).href)})
     new Worker(url, { workerData, transferList: [port2], execArgv: [] })
   `
@@ -186,7 +186,9 @@ t.test('the choice of a loop is explained in one sentence', async t => {
   t.same(chooseLoop('net'), { ok: true, kind: 'net', why: 'asked for' })
   const auto = chooseLoop('auto')
   t.ok(auto.ok && auto.why.length > 0)
-  const epoll = chooseLoop('epoll')
-  if (KINDS.includes('epoll')) t.same(epoll, { ok: true, kind: 'epoll', why: 'asked for' })
-  else t.match(epoll, { ok: false, sentence: /^--loop epoll: / })
+  for (const kind of ['epoll', 'uring'] as const) {
+    const choice = chooseLoop(kind)
+    if (LOOPS.includes(kind)) t.same(choice, { ok: true, kind, why: 'asked for' })
+    else t.match(choice, { ok: false, sentence: new RegExp(`^--loop ${kind}: .`) })
+  }
 })
