@@ -189,11 +189,13 @@ export class EpollConnection implements Connection, Watched, Batched {
   send(offset: number, length: number, guarded = false): number {
     const { batch, memory, base } = this.#loop
     if (batch && length <= HELD_BYTES_MAX) return this.#hold(memory, offset, length, guarded)
-    return this.#sendAt(base + offset, length)
+    return this.#mayCall(length) ? this.#sendAt(base + offset, length) : 0
   }
 
   write(bytes: Uint8Array): number {
     if (this.#loop.batch && bytes.length <= HELD_BYTES_MAX) return this.#hold(bytes, 0, bytes.length, false)
+    // Before staging is filled: others may close meanwhile, and a close reads into it.
+    if (!this.#mayCall(bytes.length)) return 0
     let sent = 0
     while (sent < bytes.length) {
       const part = bytes.length <= STAGING_BYTES && sent === 0 ? bytes : bytes.subarray(sent, sent + STAGING_BYTES)
@@ -298,6 +300,13 @@ export class EpollConnection implements Connection, Watched, Batched {
     return false
   }
 
+  /** As #mayStart, for a call of its own: what others sent before leaves before. */
+  #mayCall(length: number): boolean {
+    if (!this.#mayStart(length)) return false
+    this.#loop.batch?.flush()
+    return true
+  }
+
   // --- calls
 
   #onConnected(): void {
@@ -359,8 +368,6 @@ export class EpollConnection implements Connection, Watched, Batched {
   }
 
   #sendAt(address: number, length: number): number {
-    if (!this.#mayStart(length)) return 0
-    this.#loop.batch?.flush()
     const count = Number(this.#loop.libc.send(this.fd, address, length, MSG_NOSIGNAL | MSG_DONTWAIT))
     if (count === length) return count
     if (count < 0) {
