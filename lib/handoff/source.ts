@@ -9,6 +9,7 @@
  * Nothing is given, nor said to be void, because of what a log lacks, before that loss is safe (hints.ts).
  */
 import type { EngineApi } from '../engine/contract.js'
+import { nameOfKey } from '../engine/key-name.js'
 import { isKeptForTaker } from './absence.js'
 import { greetingOf } from './catch-up.js'
 import type { Generations } from './generations.js'
@@ -342,7 +343,8 @@ export class Source {
 
   *#withLogged(met: readonly Uint8Array[]): Generator<Uint8Array> {
     yield* met
-    yield* this.#hints.keys()
+    const names = new Set(met.map(nameOfKey))
+    for (const key of this.#hints.keys()) if (!names.has(nameOfKey(key))) yield key
   }
 
   /** The next logged keys that the taker is to have, from memory or from the log; at the end of the log the walk is done. */
@@ -376,12 +378,16 @@ export class Source {
     const oneLess = () => {
       if (--open > 0) return
       walk.burying = false
-      if (!wanted()) staying.push(...ready) // they are asked for again on the next link
-      if (staying.length > 0) walk.rest = chained(staying, walk.rest!)
-      if (!wanted()) return
       // All at once: a take that came while the log was written must meet each key here, or behind this batch on the link.
-      const records = ready.map(key => this.#store.handOver(key, generation)).filter(record => record !== null)
-      answer(records, staying.length > 0)
+      const records: Uint8Array[] = []
+      for (const key of ready) {
+        const record = wanted() ? this.#store.handOver(key, generation) : null
+        if (record) records.push(record)
+        // It is asked for again on the next link; or it was evicted while the log was written, of which the taker must hear.
+        else if (!wanted() || this.#store.held(key) < 0) staying.push(key)
+      }
+      if (staying.length > 0) walk.rest = chained(staying, walk.rest!)
+      if (wanted()) answer(records, staying.length > 0)
     }
     walk.burying = true
     for (const key of keys) {

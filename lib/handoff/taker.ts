@@ -593,9 +593,10 @@ export class Taker {
     const transfer = this.#transfers.get(transferId(generation, source))
     let bytes = 0
     for (const record of records) {
-      // What this node wrote in a tenure since then is newer, also when memory does not hold it any more.
+      // What this node wrote in a tenure since then is newer, also when memory does not hold it any more; and what was decided
+      // for a later tenure stays so: also that there is nothing, as somebody who was asked twice has lost meanwhile what he knew.
       const key = this.#store.recordKey(record)
-      const known = Math.max(this.#hints.find(key), this.#hints.aside(key))
+      const known = Math.max(this.#hints.find(key), this.#hints.aside(key), this.#store.held(key) - 1)
       if (known < generation && !this.#hasLostSince(generation, key)) this.#store.install(record, generation)
       bytes += record.length
     }

@@ -69,6 +69,9 @@ export interface History {
   requested: { step: number; key: string }[]
 }
 
+/** A flush_all whose node died: so often, and so far apart, it is looked whether all have heard of it. */
+const FLUSH_LOOKS_MAX = 50
+const FLUSH_LOOK_STEPS = 20
 /** One draw of each a step. */
 const DISTURB = 1
 const REQUEST = 2
@@ -477,6 +480,18 @@ class World {
     node.handoff.flush(ticket, 0)
   }
 
+  /** The one that was asked dies in the midst of it: whoever has heard of it goes on telling others. */
+  #abandonFlush(node: SimNode, looks = FLUSH_LOOKS_MAX) {
+    if (!this.#flushing.has(node)) return
+    const there = this.#nodes.filter(one => one.alive && !one.paused && one !== node)
+    if (looks > 0 && new Set(there.map(one => one.store.flushed())).size > 1) {
+      this.#after(FLUSH_LOOK_STEPS, () => this.#abandonFlush(node, looks - 1))
+      return
+    }
+    for (const key of this.#busy) this.#overlapped.add(key)
+    this.#flushing.delete(node)
+  }
+
   // --- absence
 
   #leave(node: SimNode, random: () => number) {
@@ -525,7 +540,7 @@ class World {
       return
     }
     this.#fence(node)
-    this.#flushing.delete(node)
+    this.#abandonFlush(node)
     node.crash(false)
     node.isWarm = true
   }
@@ -587,7 +602,7 @@ class World {
       if (inFlight || (isHeld && !node.isSafe(key))) this.#mayBeLost(key)
     }
     this.#fence(node)
-    this.#flushing.delete(node)
+    this.#abandonFlush(node)
     node.crash(power)
   }
 
@@ -653,7 +668,7 @@ class World {
     this.#say('KILL', node.number)
     this.#disconnect(node)
     this.#parked.delete(node)
-    this.#flushing.delete(node)
+    this.#abandonFlush(node)
     node.crash(false)
     for (const key of this.#oracles.keys()) this.#mayBeLost(key)
     this.#after(20 + random() * 60, () => this.#start(node))
