@@ -1,8 +1,8 @@
 /** The giving side over a real store whose hash table grows between batches and takes: everything that moves goes over once. */
 import t, { type Test } from 'tap'
-import { decodeRecord } from '../../lib/engine/record.js'
+import { decodeRecord, encodeRecord } from '../../lib/engine/record.js'
 import { type GenerationSpec, Generations } from '../../lib/handoff/generations.js'
-import { NO_HINTS } from '../../lib/handoff/hints.js'
+import { type Hints, NO_HINTS } from '../../lib/handoff/hints.js'
 import { Source } from '../../lib/handoff/source.js'
 import type { Taker } from '../../lib/handoff/taker.js'
 import type { Message } from '../../lib/handoff/wire.js'
@@ -98,3 +98,53 @@ t.test(
     t.notOk(told?.type === 'taken' && told.blind, 'it is a miss')
   },
 )
+
+t.test('a home hears of what its stand-in evicts while the log calls it deleted (pauses, seed 1010956)', async t => {
+  const { engine } = alone({ memoryLimitMb: 8 })
+  const generations = new Generations(
+    [[], [2], []].map((away, i) => ({ ...generation(i + 1, GIVER, 2), away })),
+    rule,
+  )
+  const isTheirs = (i: number) => generations.actor(1, generations.arcAt(engine.point(key(name(i))))) === 2
+  const own = key(name(Array.from({ length: 100 }, (_, i) => i).find(isTheirs)!))
+  const plain = { flags: 0, toLiveSec: null, fetched: false, active: false }
+  engine.install(encodeRecord({ key: own, value: key('x'), version: 7n, ...plain }), 2)
+  let buried: Uint8Array | null = null
+  let written: (failure: string | null) => void = () => {}
+  const bury: Hints['bury'] = (_, tombstone, done) => {
+    buried = tombstone
+    written = done
+  }
+  const taker = {
+    acquire() {
+      if (engine.held(own) < 0 && buried) engine.install(buried, 2)
+      return 'owned'
+    },
+    unsettledBefore: () => false,
+    isInDoubtBefore: () => false,
+    oldestThatCounts: () => 2,
+    mayHoldLeftovers: true,
+  } as unknown as Taker
+  const sent: Message[] = []
+  const hints = { ...NO_HINTS, find: () => 2, keys: () => [own], homes: () => [2], bury }
+  const source = new Source(engine, taker, { send: (_, message) => sent.push(message) > 0 }, hints)
+  source.setGenerations(GIVER, generations)
+  source.linkUp(2, 'x')
+  let id = 0
+  const pull = () => source.onMessage(2, { type: 'pull', id: ++id, generation: 3, ack: 0, bytesMax: 3000 })
+  while (!buried) pull()
+  t.ok(engine.handOver(own, 3), 'evicted')
+  const isDone = () => sent.some(message => message.type === 'batch' && message.state === 'done')
+  for (; id < 100 && !isDone(); pull()) {
+    const done = written
+    written = () => {}
+    done(null)
+  }
+  const records = sent.flatMap(message => (message.type === 'batch' ? message.records : []))
+  t.same(
+    records
+      .map(record => decodeRecord(record))
+      .map(({ key, value, version }) => ({ key: Buffer.from(key).toString(), value, version })),
+    [{ key: Buffer.from(own).toString(), value: null, version: 7n }],
+  )
+})

@@ -34,6 +34,10 @@ const FOUND: readonly [mode: keyof typeof modes, seed: number, what: string][] =
     701645,
     'a log lost a key while another node was asked for it, and what that one had forgotten was the value',
   ],
+  ['pauses', 1007521, 'what a source answered blind first, and then had lost, came back after it had been a miss'],
+  ['pauses', 1012460, 'what a source answered blind first, and then had lost, came back after it had been a miss'],
+  ['pauses', 1026699, 'what a source answered blind first, and then had lost, came back after it had been a miss'],
+  ['pauses', 1010956, 'a home was not told of what its stand-in evicted on its way out, and counted its older value'],
 ]
 
 t.setTimeout(0)

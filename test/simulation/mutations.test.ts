@@ -44,6 +44,12 @@ const MUTATIONS: HandoffMutation[] = [
     edits: [handoff('source', 'const wait = this.#taker.unsettledBefore(generation)', 'const wait = false')],
   },
   {
+    rule: 'what was decided for a later tenure stays decided, whatever comes late for an earlier one',
+    seed: 1026699,
+    absence: 'pauses',
+    edits: [handoff('taker', ', this.#store.held(key) - 1)', ')')],
+  },
+  {
     rule: 'what is not confirmed is sent again',
     edits: [handoff('stream', 'return this.#unconfirmed.map(', 'return [].map(')],
   },
@@ -152,7 +158,7 @@ const MUTATIONS: HandoffMutation[] = [
   },
   {
     rule: 'no generation is forgotten while a log that it explains is still needed',
-    seed: 1192,
+    seed: 1380,
     absence: 'pauses',
     edits: [handoff('generations', 'if (!this.hasAbsence)\n            return true;', 'return true;')],
   },
@@ -197,7 +203,7 @@ const MUTATIONS: HandoffMutation[] = [
     rule: 'what is set aside after a refused write is newer than what comes from the source',
     seed: 700818,
     absence: 'asides',
-    edits: [handoff('taker', 'Math.max(this.#hints.find(key), this.#hints.aside(key))', 'this.#hints.find(key)')],
+    edits: [handoff('taker', 'this.#hints.aside(key), ', '')],
   },
   {
     rule: 'what a log lost while another node was asked for the key is a miss, whatever it answers',
