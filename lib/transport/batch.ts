@@ -31,7 +31,7 @@ export const SLOT_BYTES = 2048
 export const HELD_BYTES_MAX = 4096
 const OUT_BYTES = 64 * 1024
 /** With fewer calls at once, single ones cost as much. */
-export const CALLS_LEAST = 3
+export const CALLS_LEAST = 5
 
 export class Batch {
   readonly #libc: Libc
