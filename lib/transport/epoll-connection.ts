@@ -31,8 +31,8 @@ export interface Watched {
   readonly fd: number
   onEvents(events: number): void
   close(): void
-  /** May its bytes be received before it is told of them? Missing: never. */
-  readonly takesAhead?: boolean
+  /** Who takes bytes that are received before it is told of them; null: they are not to be; missing: never. */
+  readonly takerAhead?: Batched | null
 }
 
 /** Bytes of the loop's `staging`. */
@@ -228,8 +228,8 @@ export class EpollConnection implements Connection, Watched, Batched {
 
   // --- the batch
 
-  get takesAhead(): boolean {
-    return this.#reading && !this.#ended && !this.#isBulky && this.#ahead === null
+  get takerAhead(): Batched | null {
+    return this.#reading && !this.#ended && !this.#isBulky && !this.#ahead ? this : null
   }
 
   /** The end and errors are met again by the owner's own recv: an end stays, an error is kept. */

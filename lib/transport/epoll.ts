@@ -315,8 +315,8 @@ export class EpollLoop implements Loop {
 
   #receiveAhead(batch: Batch, from: number, to: number): void {
     for (let i = from; i < to; i++) {
-      const watched = this.#eventsOf(i) === EPOLLIN ? this.#watchedAt(i) : null
-      if (watched?.takesAhead) batch.want(watched as EpollConnection)
+      const taker = this.#eventsOf(i) === EPOLLIN ? this.#watchedAt(i)?.takerAhead : null
+      if (taker) batch.want(taker)
     }
     batch.receive()
   }
