@@ -9,7 +9,7 @@
  */
 import type { CallRing } from './call-ring.js'
 import { copyBytes } from './copy-bytes.js'
-import { Errno, type Libc, MSG_DONTWAIT, MSG_NOSIGNAL } from './libc.js'
+import { type Libc, MSG_DONTWAIT, MSG_NOSIGNAL } from './libc.js'
 
 export interface Batched {
   readonly fd: number
@@ -146,9 +146,4 @@ export class Batch {
       sender.onForbidden()
     }
   }
-}
-
-/** Did nothing go wrong but that it cannot be done now? */
-export function isForNow(errno: number): boolean {
-  return errno === Errno.EAGAIN || errno === Errno.EINTR
 }

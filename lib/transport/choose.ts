@@ -1,5 +1,5 @@
 /** Which world carries the traffic: what was asked for, and one sentence that says why (DESIGN 4: said once). */
-import { CALLS_LEAST, isForNow } from './batch.js'
+import { CALLS_LEAST } from './batch.js'
 import { CallRing } from './call-ring.js'
 import {
   AF_UNIX,
@@ -9,6 +9,7 @@ import {
   EPOLL_CTL_ADD,
   EPOLLIN,
   EVENT_DATA_AT,
+  isForNow,
   type Libc,
   loadLibc,
   SOCK_CLOEXEC,

@@ -5,7 +5,7 @@
  * With a batch (batch.ts) bytes may have been received before the owner is told (`ahead`), and a send is held until the turn ends: `rest`
  * is what the kernel then did not take, though the owner was told that it is gone.
  */
-import { type Batched, HELD_BYTES_MAX, isForNow, SLOT_BYTES } from './batch.js'
+import { type Batched, HELD_BYTES_MAX, SLOT_BYTES } from './batch.js'
 import { copyBytes } from './copy-bytes.js'
 import type { EpollLoop } from './epoll.js'
 import {
@@ -16,6 +16,7 @@ import {
   Errno,
   errnoName,
   IPPROTO_TCP,
+  isForNow,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
   SO_LINGER,

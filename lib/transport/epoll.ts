@@ -10,7 +10,7 @@
  */
 
 import { performance } from 'node:perf_hooks'
-import { BATCH_CALLS, Batch, CALLS_LEAST, isForNow } from './batch.js'
+import { BATCH_CALLS, Batch, CALLS_LEAST } from './batch.js'
 import { CallRing } from './call-ring.js'
 import { EpollConnection, EpollListener, STAGING_BYTES, type Watched } from './epoll-connection.js'
 import {
@@ -27,6 +27,7 @@ import {
   errnoName,
   IPPROTO_IPV6,
   IPV6_V6ONLY,
+  isForNow,
   type Libc,
   loadLibc,
   MSG_DONTWAIT,

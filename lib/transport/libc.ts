@@ -111,6 +111,11 @@ export const Errno = {
   EINPROGRESS: 115,
 } as const
 
+/** Did nothing go wrong but that it cannot be done now? */
+export function isForNow(errno: number): boolean {
+  return errno === Errno.EAGAIN || errno === Errno.EINTR
+}
+
 export function errnoName(errno: number): string {
   return Object.entries(Errno).find(([, number]) => number === errno)?.[0] ?? `error ${errno}`
 }
