@@ -89,6 +89,42 @@ t.test('not ours: forward, with the whole request described', async t => {
   t.equal(stops.at(-1)!.request, 'set a 0 0 9000000\r\n', 'a value that is too large does not travel')
 })
 
+t.test('a get of many keys is answered here when each of them would be, and else not at all', async t => {
+  const next = random(12)
+  const names = Array.from({ length: 400 }, (_, i) => (i % 9 === 0 ? `k\x01${i}` : `key-${i}`))
+  const { send, engine } = node(circle(1, 1, 1), START)
+  for (const name of names) if (next() < 0.9) send(`set ${name} 0 0 1\r\nx\r\n`)
+  const arcs = 64
+  const outcomes = new Map<string, number>()
+  for (let epoch = 2; epoch < 40; epoch++) {
+    const share = [0, 0.02, 0.3][epoch % 3]!
+    const any = () => Array.from({ length: arcs }, () => next() < share)
+    const [foreign, unsettled] = [any(), any()]
+    const table = {
+      ...{ epoch, self: 1, points: Uint32Array.from({ length: arcs }, (_, i) => i * 2 ** 26) },
+      ...{ owners: Uint16Array.from(foreign, is => (is ? 2 : 1)), tenures: new Uint32Array(arcs).fill(epoch) },
+      settled: Uint8Array.from(unsettled, is => (is ? (epoch % 2) * 2 : 1)),
+    }
+    t.ok(engine.publish(table))
+    for (let round = 0; round < 20; round++) {
+      const count = [2, 5, 31, 32, 33, 64, 100][round % 7]!
+      const keys = Array.from({ length: count }, () => names[Math.floor(next() * names.length)]!)
+      const before = engine.stats().get('cmd_get')!
+      const several = send(`get ${keys.join(' ')}\r\n`)
+      const counted = Number(engine.stats().get('cmd_get')! - before)
+      if (counted !== (several === '<6>\r\n' ? 0 : count))
+        t.fail(`${counted} of ${count} keys were counted: ${keys.join(' ')}`)
+      const single = keys.map(name => send(`get ${name}\r\n`))
+      const isOurs = single.every(reply => !reply.startsWith('<'))
+      const expected = isOurs ? `${single.map(reply => reply.slice(0, -'END\r\n'.length)).join('')}END\r\n` : '<6>\r\n'
+      if (several !== expected) t.equal(several, expected, `epoch ${epoch}, ${keys.join(' ')}`)
+      outcomes.set(expected.slice(0, 3), (outcomes.get(expected.slice(0, 3)) ?? 0) + 1)
+      if (round % 3 === 0) send(`delete ${keys[0]}\r\nset ${keys[1]} 0 0 1\r\ny\r\n`)
+    }
+  }
+  t.ok(outcomes.get('VAL')! > 100 && outcomes.get('<6>')! > 100, [...outcomes].join(' '))
+})
+
 t.test('unsettled: take first, then go', async t => {
   const { send, engine, stops } = node(circle(5, 1, 1, 4, 0))
   t.equal(send('get a\r\n'), '<5>\r\n')

@@ -11,13 +11,16 @@
 import { pages, pageSize, pagesMax, tokens } from './layout'
 import { hashOf, itemAt } from './item'
 import { bucketOf, stripeOf } from './table'
-import { findNewline, GET_, SET_ } from './tokens'
+import { endOfToken, findNewline, GET_, SET_ } from './tokens'
 
 /** Keys in one go: as many as a processor has loads under way. Their hashes lie where `tokenize` puts its tokens. */
-const KEYS_MAX: u32 = 32
+export const KEYS_AHEAD: u32 = 32
 const SPACE: u8 = 32
+const RETURN: u8 = 13
 /** Of what is fetched from memory together. */
 const CACHE_LINE: u32 = 64
+/** Along a chain: what is read without a lock may lead in a circle. */
+const STEPS_MAX: u32 = 8
 /** Digits of a value's size: more is not a size. */
 const DIGITS_MAX: u32 = 7
 
@@ -36,20 +39,21 @@ export function forgetAhead(): void {
 export function lookAhead(from: u32, to: u32): void {
   keys = 0
   let at = from
-  while (at < to && keys < KEYS_MAX) {
+  while (at < to && keys < KEYS_AHEAD) {
     const word = load<u32>(at)
     const isMeta = <u8>word == META && <u8>(word >> 16) == SPACE
     if (!isMeta && word != GET_ && word != SET_) break
     const newline = findNewline(at, to)
     if (!newline) break
+    const end = newline - <u32>(load<u8>(newline - 1) == RETURN)
     if (word == GET_) {
-      at = addKeys(at + 4, newline)
-      if (at < newline) break
+      at = addKeys(at + 4, end)
+      if (at < end) break
       at = newline + 1
     } else {
-      const end = addKey(at + (isMeta ? 3 : 4), newline)
-      if (!isMeta) at = behindValue(end, newline, 2)
-      else if (<u8>(word >> 8) == META_SET) at = behindValue(end, newline, 0)
+      const behind = addKey(at + (isMeta ? 3 : 4), end)
+      if (!isMeta) at = behindValue(behind, newline, 2)
+      else if (<u8>(word >> 8) == META_SET) at = behindValue(behind, newline, 0)
       else at = newline + 1
     }
   }
@@ -60,27 +64,46 @@ export function lookAhead(from: u32, to: u32): void {
 /** The keys of one line in [from, end), of which there is one. */
 export function lookAheadInLine(from: u32, end: u32): void {
   keys = 0
-  seenUntil = addKeys(from, end)
+  seenUntil = max(seenUntil, addKeys(from, end))
   touch()
+}
+
+/** As `lookAheadInLine`. Bit n of what comes back: the nth key was not seen held with this mark. Keys that were not looked at have their bit. */
+export function lookAheadForMark(from: u32, end: u32, mark: u32): u32 {
+  lookAheadInLine(from, end)
+  let unseen: u32 = u32.MAX_VALUE
+  for (let key: u32 = 0; key < keys; key++) {
+    if (wasSeen(load<u32>(tokens + (key << 2)), mark)) unseen ^= 1 << key
+  }
+  return unseen
+}
+
+function wasSeen(hash: u32, mark: u32): bool {
+  let at = load<u32>(bucketOf(hash))
+  for (let steps: u32 = 0; at && steps < STEPS_MAX; steps++) {
+    const item = itemAt(min(at, lastItem()))
+    if (item.hash == hash) return item.mark == mark
+    at = item.hashNext
+  }
+  return false
 }
 
 /** Where it ended: at the line's end, or at the first key for which there was no room. */
 function addKeys(from: u32, end: u32): u32 {
   let at = from
-  while (keys < KEYS_MAX) {
-    while (at < end && load<u8>(at) <= SPACE) at++
+  while (keys < KEYS_AHEAD) {
+    while (at < end && load<u8>(at) == SPACE) at++
     if (at >= end) return end
     at = addKey(at, end)
   }
   return at
 }
 
-/** To the next space or control character, which is where the key ends. */
+/** To the next space, which is where the key ends. */
 // @ts-ignore: decorator
 @inline
 function addKey(from: u32, end: u32): u32 {
-  let at = from
-  while (at < end && load<u8>(at) > SPACE) at++
+  const at = endOfToken(from, end)
   store<u32>(tokens + (keys << 2), hashOf(from, at - from))
   keys++
   return at
@@ -91,7 +114,7 @@ function behindValue(from: u32, newline: u32, skip: u32): u32 {
   let at = from
   for (let token: u32 = 0; token < skip; token++) {
     while (at < newline && load<u8>(at) == SPACE) at++
-    while (at < newline && load<u8>(at) > SPACE) at++
+    at = endOfToken(at, newline)
   }
   while (at < newline && load<u8>(at) == SPACE) at++
   let bytes: u32 = 0
@@ -106,8 +129,7 @@ function behindValue(from: u32, newline: u32, skip: u32): u32 {
 /** First all buckets and locks, then all items, then those behind them: each of these loops is loads that need not wait for each other. */
 function touch(): void {
   const end = tokens + (keys << 2)
-  // An item that has just gone may have left anything in its place. 64 KiB behind the pages are memory, too (layout.ts).
-  const last = pages + pagesMax * pageSize
+  const last = lastItem()
   let sum: u32 = 0
   for (let at = tokens; at < end; at += 4) {
     const hash = load<u32>(at)
@@ -119,7 +141,14 @@ function touch(): void {
     const first = itemAt(load<u32>(bucketOf(hash)))
     sum ^= linesOf(first.hash == hash ? changetype<u32>(first) : min(first.hashNext, last))
   }
-  store<u32>(tokens, sum) // else nothing would have to be read
+  store<u32>(end, sum) // else nothing would have to be read
+}
+
+/** An item that has just gone may have left anything in its place. 64 KiB behind the pages are memory, too (layout.ts). */
+// @ts-ignore: decorator
+@inline
+function lastItem(): u32 {
+  return pages + pagesMax * pageSize
 }
 
 /** Of an item: its head, its key, and a value of a hundred bytes. */

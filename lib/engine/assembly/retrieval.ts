@@ -3,23 +3,28 @@
  * values do not fit in tx goes on in a later run at the key where it stopped. A chained value never goes through tx: after
  * its VALUE line the host sends it from where it lies, then the line goes on behind its key.
  */
-import { lookAheadInLine, seenUntil } from './ahead'
+import { KEYS_AHEAD, lookAheadForMark, lookAheadInLine, seenUntil } from './ahead'
 import { casEnabled } from './layout'
 import { bump, close, found, openUnseen, show } from './keys'
 import { countByPrefix, GET, HIT } from './prefixes'
 import { casOf, itemAt, keyOf, valueOf } from './item'
 import { addReader, isChained } from './chunked'
 import { hasRoom, out, putByte, putNumber, reply, advance, rollBack } from './reply'
-import { currentSlot } from './route'
+import { currentSlot, slotEpoch, slotGuarded } from './route'
 import { AT_TOUCH, CMD_GET, CMD_TOUCH, count, countAt, countHit, GET_MISSES, TOUCH_MISSES } from './stats'
 import { expiresAt } from './clock'
-import { number, parseInt32 } from './tokens'
+import { endOfToken, number, parseInt32 } from './tokens'
 import { AT_KEY, describeFill, describeRequest, DONE, FULL, moveTo, MULTI, PIECES, refuse, setResume } from './turn'
 
 export const KEY_MAX: u32 = 250
 const SPACE: u8 = 32
 /** "VALUE ", flags, bytes, cas unique, spaces and line ends, END. */
 const FRAME_MAX: u32 = 96
+
+// What `lookOver` says.
+const OURS: u32 = 0
+const ELSEWHERE: u32 = 1
+const TOO_LONG: u32 = 2
 
 /** The token found last by `nextToken`. */
 let start: u32 = 0
@@ -31,8 +36,7 @@ let length: u32 = 0
 function nextToken(from: u32, end: u32): bool {
   while (from < end && load<u8>(from) == SPACE) from++
   start = from
-  while (from < end && load<u8>(from) != SPACE) from++
-  length = from - start
+  length = endOfToken(from, end) - from
   return length != 0
 }
 
@@ -62,13 +66,12 @@ export function retrieve(line: u32, end: u32, next: u32, first: u32, withCas: bo
   let several = resumed != 0
   if (!resumed) {
     if (length > KEY_MAX) return bad(next)
-    let at = start + length
-    while (nextToken(at, end)) {
-      if (length > KEY_MAX) return bad(next)
-      several = true
-      at = start + length
+    several = nextToken(start + length, end)
+    if (several) {
+      const seen = lookOver(currentSlot(), keys, end, !touches)
+      if (seen == TOO_LONG) return bad(next)
+      if (seen == ELSEWHERE) return multi(line, keys, next, keys)
     }
-    if (several && currentSlot() && !allOurs(keys, end, !touches)) return multi(line, keys, next, keys)
   }
   return serve(line, end, next, keys, from, several, withCas, touches, exptime)
 }
@@ -132,15 +135,29 @@ function bad(next: u32): u32 {
   return DONE
 }
 
-function allOurs(keys: u32, end: u32, reads: bool): bool {
+/**
+ * What the keys of a line are, before the first is answered: OURS when this node is the authority for all of them. A key that the look
+ * ahead saw held with the mark of the table in force needs no opening for that: `serve` decides under the lock, and takes the line
+ * back if it was otherwise by then.
+ */
+function lookOver(slot: u32, keys: u32, end: u32, reads: bool): u32 {
+  let seen = OURS
+  let asks = slot != 0
+  let unseen: u32 = 0
   let at = keys
-  while (nextToken(at, end)) {
-    if (start >= seenUntil) lookAheadInLine(start, end)
-    if (!openUnseen(start, length, reads)) return false
-    close()
+  for (let key: u32 = 0; nextToken(at, end); key++) {
+    if (length > KEY_MAX) return TOO_LONG
     at = start + length
+    if (!asks) continue
+    if (key % KEYS_AHEAD == 0) unseen = slotGuarded(slot) ? u32.MAX_VALUE : lookAheadForMark(start, end, slotEpoch(slot))
+    if (!(unseen & (1 << (key % KEYS_AHEAD)))) continue
+    if (openUnseen(start, length, reads)) close()
+    else {
+      seen = ELSEWHERE
+      asks = false
+    }
   }
-  return true
+  return seen
 }
 
 /**

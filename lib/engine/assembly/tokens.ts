@@ -32,6 +32,20 @@ export function findNewline(from: u32, to: u32): u32 {
   return 0
 }
 
+/** The first space at or after `from`, or `end`. Reads up to 7 bytes behind `end` and ignores them. */
+// @ts-ignore: decorator
+@inline
+export function endOfToken(from: u32, end: u32): u32 {
+  let at = from
+  while (at < end) {
+    const word = load<u64>(at) ^ 0x2020202020202020
+    const zeros = (word - 0x0101010101010101) & ~word & 0x8080808080808080
+    if (zeros) return min(at + <u32>(ctz(zeros) >> 3), end)
+    at += 8
+  }
+  return end
+}
+
 export function tokenize(from: u32, to: u32): void {
   let at = from
   tokenCount = 0
@@ -39,7 +53,7 @@ export function tokenize(from: u32, to: u32): void {
     while (at < to && load<u8>(at) == SPACE) at++
     if (at == to) return
     const start = at
-    while (at < to && load<u8>(at) != SPACE) at++
+    at = endOfToken(at, to)
     store<u32>(tokens + (tokenCount << 3), start)
     store<u32>(tokens + (tokenCount << 3), at - start, 4)
     tokenCount++
