@@ -38,14 +38,16 @@ t.test('lines that are not what they look like', async t => {
     'set \r\n',
     'mg \r\n',
     'ms a\r\n',
-    'ms a 99999999\r\n',
     'mg YQ== b v k\r\n',
     'mx a\r\n',
     'm\r\n',
+    'm\n x\r\n',
     'get a\0b a\r\n',
     'get a\n',
     'set b 0 0 30\r\nget a\r\nget a\r\nget a\r\nget a\r\n  \r\n',
     'get a b\r\n',
+    'mn\r\n',
+    'ms a 99999999\r\n', // its value, which is thrown away, would be what comes behind it
   ])
 })
 

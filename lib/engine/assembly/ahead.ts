@@ -44,7 +44,7 @@ export function lookAhead(from: u32, to: u32): void {
     const isMeta = <u8>word == META && <u8>(word >> 16) == SPACE
     if (!isMeta && word != GET_ && word != SET_) break
     const newline = findNewline(at, to)
-    if (!newline) break
+    if (newline < at + 3) break // none, or before the space
     const end = newline - <u32>(load<u8>(newline - 1) == RETURN)
     if (word == GET_) {
       at = addKeys(at + 4, end)
