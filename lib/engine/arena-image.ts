@@ -32,9 +32,10 @@ export function imageLayout({ options }: Arena): Record<string, number | boolean
   const { memoryLimitMb, memoryReserveMb, itemSizeMax, slabChunkMax, growthFactor, chunkSizeMin, threads, cas } =
     options
   const { routePointsMax, logBytes, hashPower } = options
+  const { pages } = computeLayout(options)
   return {
     ...{ memoryLimitMb, itemSizeMax, growthFactor, chunkSizeMin, threads, cas, hashPower },
-    ...{ slabChunkMax, memoryReserveMb, routePointsMax, logBytes },
+    ...{ slabChunkMax, memoryReserveMb, routePointsMax, logBytes, pages },
   }
 }
 

@@ -21,6 +21,8 @@ export interface Wasm extends HousekeepingWasm, PagesWasm, PrefixesWasm, SplitGe
   nextPiece(handle: number, chunk: number): number
   release(handle: number): void
   setNow(seconds: number): void
+  addAhead(from: number, to: number): void
+  lookAtAll(): void
   noteText(stream: number, text: number, length: number): void
   clearPrefixes(): void
   findFreeSlot(): number

@@ -333,6 +333,8 @@ export interface EngineApi {
   readonly rx: Range
   readonly tx: Range
   readonly scratch: Range
+  /** 64 KiB for this thread's loop, which may receive into them before it tells whose it is (`lookAhead`). */
+  readonly ahead: Range
   readonly turn: Turn
 
   /** Unix seconds for this and later turns of this thread. */
@@ -342,6 +344,12 @@ export interface EngineApi {
    * `one`: execute exactly one request, then stop with done. Returns this.turn (also when forwarded requests run for a peer).
    */
   run(offset: number, length: number, resume: number, txStart?: number, one?: boolean): Turn
+  /**
+   * [offset, offset+length) will be run soon: where the key of its first request is, is read by the next `lookAtAll`, together with
+   * those of others. Nothing is executed, and nothing is wrong when it is not run. At most 32 of them count.
+   */
+  lookAhead(offset: number, length: number): void
+  lookAtAll(): void
   /**
    * From now on this thread executes requests of guarded arcs whose key was acquired, or no more: what is held of an earlier tenure
    * is put aside, and a deletion leaves a tombstone whatever it met. The control thread alone.

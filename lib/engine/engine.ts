@@ -37,7 +37,15 @@ import type {
 import { Stop } from './contract.js'
 import { Figures } from './figures.js'
 import { Housekeeping } from './housekeeping.js'
-import { type CONTROL_WORDS, computeLayout, controlWord, type Layout, RX_BYTES, threadArea } from './layout.js'
+import {
+  AHEAD_BYTES,
+  type CONTROL_WORDS,
+  computeLayout,
+  controlWord,
+  type Layout,
+  RX_BYTES,
+  threadArea,
+} from './layout.js'
 import { Pages } from './pages.js'
 import { readPrefixes } from './prefixes.js'
 import { checkRecord, recordHead, recordKeyEnd, recordLength, recordValueEnd, tombstoneOfRecord } from './record.js'
@@ -69,6 +77,7 @@ export class Engine implements EngineApi {
   readonly rx: Range
   readonly tx: Range
   readonly scratch: Range
+  readonly ahead: Range
   readonly turn: Turn
   readonly housekeeping: Housekeeping
   readonly #wasm: Wasm
@@ -89,6 +98,7 @@ export class Engine implements EngineApi {
     this.rx = { offset: area.rx, length: RX_BYTES }
     this.tx = { offset: area.tx, length: this.#layout.txBytes }
     this.scratch = { offset: area.scratch, length: this.#layout.scratchBytes }
+    this.ahead = { offset: area.ahead, length: AHEAD_BYTES }
     this.#keyAt = area.base + KEY
     this.#streams = this.#control('streams')
     this.#words = new Uint32Array(memory.buffer, area.base + TURN, 32)
@@ -143,6 +153,14 @@ export class Engine implements EngineApi {
 
   executesGuarded(now: boolean): void {
     this.#wasm.setExecutesGuarded(now ? 1 : 0)
+  }
+
+  lookAhead(offset: number, length: number): void {
+    this.#wasm.addAhead(offset, offset + length)
+  }
+
+  lookAtAll(): void {
+    this.#wasm.lookAtAll()
   }
 
   finish(handle: number, line: Uint8Array | null = null, txStart = 0): Turn {

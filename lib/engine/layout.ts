@@ -45,6 +45,8 @@ const PAGE_LIMIT_WORD = 131
 /** In the control block: the words about logs and prefixes (lib/engine/assembly/layout.ts). */
 const LOG_WORDS = CONTROL + 3072
 export const LOG_HEAD = 64
+/** Of each thread: what its loop receives before it tells whose it is. */
+export const AHEAD_BYTES = 65536
 /** From LOG_WORDS on. */
 export const CONTROL_WORDS = {
   streams: 64,
@@ -158,7 +160,7 @@ export function computeLayout(options: Required<EngineOptions>): Layout {
   const txBytes = align(slabChunkMax + AREA_SLACK, 4096)
   const scratchBytes = align(SCRATCH_BYTES + AREA_SLACK, 4096)
   const logBytes = 2 ** Math.min(24, Math.max(12, Math.ceil(Math.log2(options.logBytes))))
-  const threadStride = align(THREAD_HEAD + RX_BYTES + txBytes + scratchBytes + LOG_HEAD + logBytes, 4096)
+  const threadStride = align(THREAD_HEAD + RX_BYTES + txBytes + scratchBytes + LOG_HEAD + logBytes + AHEAD_BYTES, 4096)
   const routes = threadAreas + threads * threadStride
   const routePoints = 64 + align(threads, 16) * 4
   const routeStride = align(routePoints + routePointsMax * 11, 64)
@@ -226,5 +228,6 @@ export function threadArea(layout: Layout, thread: number) {
   const base = layout.threadAreas + thread * layout.threadStride
   const rx = base + THREAD_HEAD
   const tx = rx + RX_BYTES
-  return { base, rx, tx, scratch: tx + layout.txBytes, log: tx + layout.txBytes + layout.scratchBytes }
+  const log = tx + layout.txBytes + layout.scratchBytes
+  return { base, rx, tx, scratch: tx + layout.txBytes, log, ahead: log + LOG_HEAD + layout.logBytes }
 }

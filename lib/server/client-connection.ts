@@ -266,6 +266,7 @@ export class ClientConnection implements ConnectionHandler {
     const { rx } = engine
     if (this.#collecting || kept > rx.length / 2) return this.#receiveAside()
     const isBehind = this.#pending.length > 0
+    if (kept === 0 && !isBehind && this.#runInPlace()) return true
     if (isBehind && (kept > LINE_MAX || this.#resume !== 0)) return this.#receiveAside()
     const count = this.#connection.recv(rx.offset + kept, rx.length - kept)
     if (!this.#came(count)) return false
@@ -279,6 +280,18 @@ export class ClientConnection implements ConnectionHandler {
       return true
     }
     this.#run(rx.offset, kept + count, false)
+    return true
+  }
+
+  /** Runs what the loop has received into the engine's memory. False: there is nothing of the kind. */
+  #runInPlace(): boolean {
+    const at = this.#connection.recvInPlace?.() ?? -1
+    if (at < 0) return false
+    const count = this.#connection.receivedBytes!
+    this.#came(count)
+    this.#drained = true
+    this.#incomplete = false
+    this.#run(at, count, false)
     return true
   }
 

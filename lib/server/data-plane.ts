@@ -166,6 +166,10 @@ export class DataPlane {
     this.#options = options
     this.silence = new Silence({ loop, words: options.fence ?? null })
     loop.guardSends(() => this.silence.mayReply())
+    loop.onAhead(
+      (offset, length) => engine.lookAhead(offset, length),
+      () => engine.lookAtAll(),
+    )
     this.#startedAt = loop.wallClock()
     this.#certificatesAt = this.#startedAt
     this.#credentials = options.credentials ?? null

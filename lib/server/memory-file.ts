@@ -14,14 +14,14 @@ import { fixedRanges, type ImageRange, imageLayout, isLocked, usedRanges } from 
 import type { Arena } from '../engine/contract.js'
 import type { MemoryOwner } from '../tier/kept-memory.js'
 
-const FORMAT = 1
+const FORMAT = 2
 const HEAD_BYTES = 4096
 const STEP = 1 << 24
 const SUM_BYTES = 32
 /** Names of the flags that decide the layout. */
 const FLAGS: Record<string, string> = {
   ...{ memoryLimitMb: '-m', itemSizeMax: '-I', growthFactor: '-f', chunkSizeMin: '-n', threads: '-t' },
-  ...{ cas: '-C', hashPower: '-o hashpower', slabChunkMax: '-o slab_chunk_max' },
+  ...{ cas: '-C', hashPower: '-o hashpower', slabChunkMax: '-o slab_chunk_max', pages: 'layout of the memory' },
 }
 
 /** One step of what is read or written next. */

@@ -24,7 +24,12 @@ export interface WorkerData {
 const { arena, thread, loop: kind, shared, port, options } = workerData as WorkerData
 const engine = new Engine(arena, thread)
 const loop = shared
-  ? createEpollLoop({ memory: engine.bytes, wakeFd: shared.wakeFd, batches: kind === 'uring' })
+  ? createEpollLoop({
+      memory: engine.bytes,
+      wakeFd: shared.wakeFd,
+      aheadOffset: engine.ahead.offset,
+      batches: kind === 'uring',
+    })
   : createNetLoop({ memory: engine.bytes })
 const plane = new DataPlane({ loop, engine, port: portToControl(), options })
 plane.start()

@@ -36,8 +36,11 @@ export const CALLS_LEAST = 5
 export class Batch {
   readonly #libc: Libc
   readonly #ring: CallRing
-  readonly #slots = new Uint8Array(BATCH_CALLS * SLOT_BYTES)
+  /** The slots begin at `slotsFrom` of it. */
+  readonly #slots: Uint8Array
+  readonly #slotsFrom: number
   readonly #slotsAt: number
+  readonly #isShown: boolean
   readonly #receivers: Batched[] = []
   readonly #out = new Uint8Array(OUT_BYTES)
   readonly #outAt: number
@@ -51,10 +54,17 @@ export class Batch {
   /** Asked right before guarded sends leave. */
   mayLeave: () => boolean = () => true
 
-  constructor(libc: Libc, ring: CallRing) {
+  #one: (offset: number, length: number) => void = () => {}
+  #all: () => void = () => {}
+
+  /** `slots`: where to receive, for whoever looks ahead; null: bytes of its own. */
+  constructor(libc: Libc, ring: CallRing, slots: { memory: Uint8Array; offset: number } | null) {
     this.#libc = libc
     this.#ring = ring
-    this.#slotsAt = libc.addressOf(this.#slots)
+    this.#slots = slots?.memory ?? new Uint8Array(BATCH_CALLS * SLOT_BYTES)
+    this.#slotsFrom = slots?.offset ?? 0
+    this.#slotsAt = libc.addressOf(this.#slots) + this.#slotsFrom
+    this.#isShown = slots !== null
     this.#outAt = libc.addressOf(this.#out)
   }
 
@@ -71,8 +81,18 @@ export class Batch {
     if (receivers.length === 0) return
     this.#ring.submit()
     for (let slot = 0; slot < receivers.length; slot++) {
-      receivers[slot]!.onReceived(this.#slots, slot * SLOT_BYTES, this.#ring.result(slot))
+      const at = this.#slotsFrom + slot * SLOT_BYTES
+      const result = this.#ring.result(slot)
+      receivers[slot]!.onReceived(this.#slots, at, result)
+      if (this.#isShown && result > 0) this.#one(at, result)
     }
+    if (this.#isShown) this.#all()
+  }
+
+  /** Told by `receive`, if the slots lie in memory that others see. */
+  onAhead(one: (offset: number, length: number) => void, all: () => void): void {
+    this.#one = one
+    this.#all = all
   }
 
   /** The slots are used again. */

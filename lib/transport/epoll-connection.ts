@@ -96,6 +96,7 @@ export class EpollConnection implements Connection, Watched, Batched {
   readonly remote: Address
   handler: ConnectionHandler
   closed: boolean
+  receivedBytes = 0
   readonly #loop: EpollLoop
   #connecting: boolean
   #reading = true
@@ -170,6 +171,13 @@ export class EpollConnection implements Connection, Watched, Batched {
     if (this.#aheadAt < this.#aheadEnd) return count
     this.#ahead = null
     return count + this.#recvMore(this.#loop.base + offset + count, length - count)
+  }
+
+  recvInPlace(): number {
+    if (this.#ahead !== this.#loop.memory || this.#isSlotFull) return -1
+    this.#ahead = null
+    this.receivedBytes = this.#aheadEnd - this.#aheadAt
+    return this.#aheadAt
   }
 
   read(): Uint8Array | null {

@@ -51,6 +51,11 @@ export interface EpollLoopOptions {
   memory: Uint8Array
   /** An eventfd that other threads write to in order to wake this loop; -1: none. */
   wakeFd?: number
+  /**
+   * Of `memory`, BATCH_CALLS times SLOT_BYTES that are this loop's own: with `batches` it receives there before it tells whose it is. Default:
+   * elsewhere, and nobody is told ahead.
+   */
+  aheadOffset?: number
   /** Calls are made in batches, by io_uring; as they come if this process may not use it. Default: no. */
   batches?: boolean
 }
@@ -99,10 +104,11 @@ export class EpollLoop implements Loop {
   #wall = Date.now() / 1000
   #running = true
 
-  constructor(libc: Libc, { memory, wakeFd = -1, batches = false }: EpollLoopOptions) {
+  constructor(libc: Libc, { memory, wakeFd = -1, aheadOffset, batches = false }: EpollLoopOptions) {
     const ring = batches ? CallRing.open(libc, BATCH_CALLS) : null
     this.#ring = ring instanceof CallRing ? ring : null
-    this.batch = this.#ring && new Batch(libc, this.#ring)
+    const slots = aheadOffset === undefined ? null : { memory, offset: aheadOffset }
+    this.batch = this.#ring && new Batch(libc, this.#ring, slots)
     this.kind = this.#ring ? 'uring' : 'epoll'
     this.libc = libc
     this.memory = memory
@@ -149,6 +155,10 @@ export class EpollLoop implements Loop {
 
   guardSends(mayLeave: () => boolean): void {
     if (this.batch) this.batch.mayLeave = mayLeave
+  }
+
+  onAhead(one: (offset: number, length: number) => void, all: () => void): void {
+    this.batch?.onAhead(one, all)
   }
 
   listen(

@@ -47,6 +47,12 @@ export interface Connection {
    * Returns the count (> 0), 0 when nothing is there now, -1 when the peer has ended its side (after all bytes were read).
    */
   recv(offset: number, length: number): number
+  /**
+   * As recv, of bytes that lie in `loop.memory` already: where, until `onReadable` returns. How many of them: `receivedBytes`. -1: there are
+   * none, ask `recv`; missing: there never are.
+   */
+  recvInPlace?(): number
+  readonly receivedBytes?: number
   /** As recv, but hands out a borrowed view (valid until the next call on this loop), or null when nothing is there now. Length 0: the peer ended. */
   read(): Uint8Array | null
   /** A `read` that gave less took all there was; missing: it may be more. */
@@ -118,6 +124,11 @@ export interface Loop {
   onWake(wake: () => void): void
   /** By a loop that holds sends back: asked right before guarded ones leave; false: they do not, and their connections are closed. */
   guardSends(mayLeave: () => boolean): void
+  /**
+   * By a loop that receives for several connections before it tells the first of them: `one` is told where in `memory` each one's bytes
+   * lie, then `all` is called, then the connections are told.
+   */
+  onAhead(one: (offset: number, length: number) => void, all: () => void): void
   /** Runs `task` after the current callback returned, before the loop waits again. */
   soon(task: () => void): void
   /** Runs until `stop()`. For `net` it returns at once, as Node's own loop runs; for `epoll` it blocks the thread; `simulated` is run by its world. */

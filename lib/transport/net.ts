@@ -158,6 +158,8 @@ class NetLoop implements Loop {
   /** What `send` took has left. */
   guardSends(_mayLeave: () => boolean): void {}
 
+  onAhead(): void {}
+
   /** After all that is readable in this turn: what many connections have to say to one goes out in one write. */
   soon(task: () => void): void {
     setImmediate(task)

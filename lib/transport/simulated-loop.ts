@@ -91,6 +91,8 @@ export class SimulatedLoop implements Loop {
   /** What `send` took has left. */
   guardSends(_mayLeave: () => boolean): void {}
 
+  onAhead(): void {}
+
   soon(task: () => void): void {
     this.world.soon(() => {
       if (this.#alive) task()

@@ -73,6 +73,8 @@ export class Driver {
     const area = this.#input.length <= engine.rx.length ? engine.rx : engine.scratch
     const part = this.#input.subarray(0, area.length)
     engine.bytes.set(part, area.offset)
+    engine.lookAhead(area.offset, part.length)
+    engine.lookAtAll()
     const turn = engine.run(area.offset, part.length, this.#resume)
     this.#resume = turn.resume
     this.#take(turn)

@@ -62,6 +62,7 @@ export class HandLoop implements Loop {
 
   onWake(): void {}
   guardSends(): void {}
+  onAhead(): void {}
   run(): void {}
   stop(): void {}
 }

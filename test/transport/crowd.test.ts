@@ -103,6 +103,11 @@ class Moody implements ConnectionHandler {
 
   #read(connection: Connection): boolean {
     if (connection.closed) return false
+    const at = this.#random(2) === 0 ? (connection.recvInPlace?.() ?? -1) : -1
+    if (at >= 0) {
+      this.#take(connection, Buffer.from(this.#loop.memory.subarray(at, at + connection.receivedBytes!)))
+      return true
+    }
     if (this.#random(3) === 0) {
       const bytes = connection.read()
       if (!bytes || bytes.length === 0) return false
@@ -258,6 +263,39 @@ const scenes: Record<string, Scene> = {
       })
     }
     chorus(place, 'hello', greet, done)
+  },
+
+  'what came for several is shown where it lies, all of it before the first is heard': (place, done) => {
+    const { server } = place
+    let shown: number[] = []
+    let isComplete = false
+    let inPlace = 0
+    let heard = ''
+    server.onAhead(
+      (offset, length) => {
+        if (isComplete) shown = []
+        isComplete = false
+        shown.push(offset)
+        const bytes = Buffer.from(server.memory.subarray(offset, offset + length)).toString()
+        if (bytes !== 'hello') done(`"${bytes}" was shown`)
+      },
+      () => {
+        isComplete = true
+      },
+    )
+    const onReadable = (connection: Connection) => {
+      const at = connection.recvInPlace?.() ?? -1
+      if (at >= 0 && !(isComplete && shown.includes(at))) done('heard before it was shown')
+      if (at >= 0) inPlace++
+      const bytes = at < 0 ? connection.read() : server.memory.subarray(at, at + connection.receivedBytes!)
+      heard += Buffer.from(bytes ?? []).toString()
+      if (at >= 0 && connection.read() !== null) done('something is left')
+      if (heard.length < CROWD * 5) return
+      if (!/^[helo]+$/.test(heard)) done(`"${heard}" was heard`)
+      const isShown = server.kind !== 'uring' || inPlace > 0
+      done(isShown ? null : `${inPlace} of ${CROWD} were there before they were heard`)
+    }
+    chorus(place, 'hello', () => handler({ onReadable }), done)
   },
 
   'what small sends took arrives though the reader is slow and the sender closes': (place, done) => {

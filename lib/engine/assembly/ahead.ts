@@ -17,6 +17,9 @@ import { endOfToken, findNewline, GET_, SET_ } from './tokens'
 export const KEYS_AHEAD: u32 = 32
 const SPACE: u8 = 32
 const RETURN: u8 = 13
+const LINE_END: u16 = 0x0a0d
+/** Bytes of the shortest request of a key: its word, a key of one letter, the line's end. */
+const REQUEST_LEAST: u32 = 6
 /** Of what is fetched from memory together. */
 const CACHE_LINE: u32 = 64
 /** Along a chain: what is read without a lock may lead in a circle. */
@@ -59,6 +62,20 @@ export function lookAhead(from: u32, to: u32): void {
   }
   seenUntil = max(at, from + 1)
   touch()
+}
+
+/** A request of a connection that will have its turn, the first one in [from, to): its key is among those of the next `lookAtAll`. */
+export function addAhead(from: u32, to: u32): void {
+  if (to - from < REQUEST_LEAST || keys == KEYS_AHEAD) return
+  const word = load<u32>(from)
+  const isMeta = <u8>word == META && <u8>(word >> 16) == SPACE
+  if (isMeta || word == GET_ || word == SET_) addKey(from + (isMeta ? 3 : 4), to - (load<u16>(to - 2) == LINE_END ? 2 : 0))
+}
+
+/** Reads where the keys of `addAhead` are. */
+export function lookAtAll(): void {
+  touch()
+  keys = 0
 }
 
 /** The keys of one line in [from, end), of which there is one. */

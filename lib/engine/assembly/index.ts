@@ -13,6 +13,7 @@ export {
   collect, currentEpoch, handOver, heldMark, install, installAbsent, listKeys, peek, pointOf, prepare, renew, routeOf,
   sweepTombstones
 } from './handoff'
+export { addAhead, lookAtAll } from './ahead'
 export { isMoverBusy, moveSlice, reassign } from './page-mover'
 export { mustShrink, putReleased, setPageLimit, takeSurplus } from './pages'
 export { findFreeSlot, switchTo } from './route'
