@@ -478,4 +478,7 @@ export interface EngineApi {
 
   /** Adds to a host-kept counter of this thread (names fixed in figures.ts: curr_connections, total_connections, bytes_read, ...). */
   count(name: string, by: number): void
+  /** As count of bytes_read and bytes_written. */
+  countRead(bytes: number): void
+  countWritten(bytes: number): void
 }

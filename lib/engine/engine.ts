@@ -522,4 +522,12 @@ export class Engine implements EngineApi {
   count(name: string, by: number): void {
     this.#figures.count(name, by)
   }
+
+  countRead(bytes: number): void {
+    this.#figures.countRead(bytes)
+  }
+
+  countWritten(bytes: number): void {
+    this.#figures.countWritten(bytes)
+  }
 }

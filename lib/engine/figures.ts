@@ -43,6 +43,9 @@ const HOST_COUNTERS = [
 
 /** A name's place in the area: looked up for every read and write of a connection. */
 const HOST_COUNTER_AT: ReadonlyMap<string, number> = new Map(HOST_COUNTERS.map((name, index) => [name, index]))
+/** Of every request: found once. */
+const BYTES_READ = HOST_COUNTERS.indexOf('bytes_read')
+const BYTES_WRITTEN = HOST_COUNTERS.indexOf('bytes_written')
 
 /** By slab class, in a thread's area; and their sums in `stats`. In the order of lib/engine/assembly/stats.ts. */
 const CLASS_COUNTERS = [
@@ -97,6 +100,14 @@ export class Figures {
     const index = HOST_COUNTER_AT.get(name)
     if (index === undefined) throw new Error(`no counter is called "${name}"`)
     this.#host[index]! += by
+  }
+
+  countRead(bytes: number): void {
+    this.#host[BYTES_READ]! += bytes
+  }
+
+  countWritten(bytes: number): void {
+    this.#host[BYTES_WRITTEN]! += bytes
   }
 
   /** One counter of the engine's, of all threads. */

@@ -318,7 +318,7 @@ export class ClientConnection implements ConnectionHandler {
   #came(count: number): boolean {
     if (count < 0) this.#ended = true
     if (count <= 0) return false
-    this.#plane.engine.count('bytes_read', count)
+    this.#plane.engine.countRead(count)
     return true
   }
 
@@ -611,7 +611,7 @@ export class ClientConnection implements ConnectionHandler {
 
   #send(bytes: Buffer): void {
     if (bytes.length === 0 || this.#connection.closed) return
-    this.#plane.engine.count('bytes_written', bytes.length)
+    this.#plane.engine.countWritten(bytes.length)
     const sent = this.#out.length > 0 ? 0 : this.#connection.write(bytes)
     if (sent < bytes.length) this.#out.push(bytes.subarray(sent))
   }
@@ -619,7 +619,7 @@ export class ClientConnection implements ConnectionHandler {
   /** Sends from the engine's memory; a copy of what the socket does not take goes later. `own`: this node's word, see Silence. */
   #sendFrom(offset: number, length: number, own = false): void {
     if (this.#connection.closed) return
-    this.#plane.engine.count('bytes_written', length)
+    this.#plane.engine.countWritten(length)
     const sent = this.#out.length > 0 ? 0 : this.#connection.send(offset, length, own)
     if (sent < length) this.#out.push(this.#copy(offset + sent, length - sent))
   }
@@ -655,7 +655,7 @@ export class ClientConnection implements ConnectionHandler {
         sending.left = engine.turn.fillLength
       }
       const sent = this.#connection.send(sending.offset, sending.left)
-      engine.count('bytes_written', sent)
+      engine.countWritten(sent)
       sending.offset += sent
       sending.left -= sent
       if (sending.left > 0) return

@@ -8,7 +8,7 @@
  * held. Sends leave in the order in which they were made, those that are not held included: who sends directly flushes first.
  */
 import type { CallRing } from './call-ring.js'
-import { copyBytes } from './copy-bytes.js'
+import { copyBytes, copyWords, WORD_LOOP_BYTES_MAX } from './copy-bytes.js'
 import { type Libc, MSG_DONTWAIT, MSG_NOSIGNAL } from './libc.js'
 
 export interface Batched {
@@ -42,7 +42,11 @@ export class Batch {
   readonly #slotsAt: number
   readonly #isShown: boolean
   readonly #receivers: Batched[] = []
+  /** Sends are held at multiples of 4. */
   readonly #out = new Uint8Array(OUT_BYTES)
+  readonly #outWords = new Int32Array(this.#out.buffer)
+  readonly #memory: Uint8Array
+  readonly #memoryWords: Int32Array
   readonly #outAt: number
   #outBytes = 0
   readonly #senders: (Batched | null)[] = []
@@ -57,14 +61,16 @@ export class Batch {
   #one: (offset: number, length: number) => void = () => {}
   #all: () => void = () => {}
 
-  /** `slots`: where to receive, for whoever looks ahead; null: bytes of its own. */
-  constructor(libc: Libc, ring: CallRing, slots: { memory: Uint8Array; offset: number } | null) {
+  /** `slotsFrom`: where in `memory` to receive, for whoever looks ahead; undefined: in bytes of its own. */
+  constructor(libc: Libc, ring: CallRing, memory: Uint8Array, slotsFrom: number | undefined) {
     this.#libc = libc
     this.#ring = ring
-    this.#slots = slots?.memory ?? new Uint8Array(BATCH_CALLS * SLOT_BYTES)
-    this.#slotsFrom = slots?.offset ?? 0
+    this.#memory = memory
+    this.#memoryWords = new Int32Array(memory.buffer, memory.byteOffset, Math.floor(memory.length / 4))
+    this.#isShown = slotsFrom !== undefined
+    this.#slots = this.#isShown ? memory : new Uint8Array(BATCH_CALLS * SLOT_BYTES)
+    this.#slotsFrom = slotsFrom ?? 0
     this.#slotsAt = libc.addressOf(this.#slots) + this.#slotsFrom
-    this.#isShown = slots !== null
     this.#outAt = libc.addressOf(this.#out)
   }
 
@@ -113,8 +119,10 @@ export class Batch {
     this.#lengths[held] = length
     this.#isGuarded[held] = guarded ? 1 : 0
     if (guarded) this.#guarded++
-    copyBytes(source, from, this.#out, this.#outBytes, length)
-    this.#outBytes += length
+    if (source === this.#memory && from % 4 === 0 && length <= WORD_LOOP_BYTES_MAX) {
+      copyWords(this.#memoryWords, from, this.#outWords, this.#outBytes, length)
+    } else copyBytes(source, from, this.#out, this.#outBytes, length)
+    this.#outBytes += (length + 3) & ~3
   }
 
   /** What is held for it does not leave. */

@@ -107,8 +107,7 @@ export class EpollLoop implements Loop {
   constructor(libc: Libc, { memory, wakeFd = -1, aheadOffset, batches = false }: EpollLoopOptions) {
     const ring = batches ? CallRing.open(libc, BATCH_CALLS) : null
     this.#ring = ring instanceof CallRing ? ring : null
-    const slots = aheadOffset === undefined ? null : { memory, offset: aheadOffset }
-    this.batch = this.#ring && new Batch(libc, this.#ring, slots)
+    this.batch = this.#ring && new Batch(libc, this.#ring, memory, aheadOffset)
     this.kind = this.#ring ? 'uring' : 'epoll'
     this.libc = libc
     this.memory = memory

@@ -105,6 +105,15 @@ t.test(
   },
 )
 
+t.test('a memory of more than 2 GiB has batches too', { skip }, t => {
+  const memory = new Uint8Array(new SharedArrayBuffer(2 ** 31 + 65_536))
+  const loop = new EpollLoop(libc!, { memory, aheadOffset: 2 ** 31, batches: true })
+  t.equal(loop.kind, 'uring')
+  loop.stop()
+  loop.run()
+  t.end()
+})
+
 t.test('memory that cannot be mapped is no ring, and nothing stays open', { skip }, t => {
   let closed = -1
   const close = (fd: number) => {
