@@ -501,7 +501,7 @@ export class DataPlane {
       if (!this.#tier.refused(message.ticket, message.reason)) this.#parking.refused(message.ticket, message.reason)
     } else if (message.type === 'done') this.#tier.done(message.ticket)
     else if (message.type === 'gathered') this.#tier.done(message.ticket, message.nodes)
-    else if (message.type === 'route') this.#onRoute(message.self, message.nodes, message.ring ?? null)
+    else if (message.type === 'route') this.#onRoute(message)
     else if (message.type === 'credentials') this.#credentials = message.credentials
     else if (message.type === 'certificates') this.#renew(message.tls, message.gathering)
     else if (message.type === 'lease') this.silence.tell(message.lapsed)
@@ -541,13 +541,13 @@ export class DataPlane {
     look()
   }
 
-  #onRoute(self: number, nodes: PeerNode[], ring: TierConfig | null): void {
+  #onRoute({ epoch, self, nodes, ring }: Extract<ToData, { type: 'route' }>): void {
     this.#self = self
     this.#splitHost.self = self
     this.#nodes = nodes
-    this.#ring = ring
+    this.#ring = ring ?? null
     this.#forwarder.setNodes(nodes)
-    this.#peers.onRoute()
+    this.#peers.onRoute(epoch)
     this.#tier.onRoute(self, nodes)
   }
 

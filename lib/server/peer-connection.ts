@@ -67,6 +67,11 @@ export class PeerConnections implements LinkCallbacks {
   readonly #passedOn = new Map<string, PassedOn>()
   /** Generation that began this node's session; what was asked by an older one may be from before it was declared away. */
   #since = 0
+  /**
+   * The newest epoch whose route this plane was told of. The engine may have a newer one that the control plane has just published: until it
+   * has told, this node may have no lease yet to act by it, and what peers ask by it waits.
+   */
+  #begun = 0
   #clockTimer: Timer | null = null
 
   constructor(plane: DataPlane, parking: Parking) {
@@ -136,22 +141,25 @@ export class PeerConnections implements LinkCallbacks {
         return
       }
       const request = this.#newRequest(state, frame)
-      if (epoch <= this.#plane.engine.epoch()) this.#start(request)
-      else {
-        state.held = { epoch, request }
-        this.#plane.heard(epoch, this.#plane.numberOf(link.peer?.id))
-      }
+      if (epoch <= this.#begun) this.#start(request)
+      else this.#hold(state, epoch, request)
     } else return
     this.#steer(state)
   }
 
+  #hold(state: LinkState, epoch: number, request: PeerRequest): void {
+    state.held = { epoch, request }
+    if (epoch > this.#plane.engine.epoch()) this.#plane.heard(epoch, this.#plane.numberOf(state.link.peer?.id))
+  }
+
   /** A route is in force: what waited for its epoch goes on. */
-  onRoute(): void {
+  onRoute(epoch: number): void {
+    this.#begun = epoch
     for (const state of [...this.#links.values()]) {
       const { held } = state
       if (!held) continue
-      if (held.epoch > this.#plane.engine.epoch()) {
-        this.#plane.heard(held.epoch, this.#plane.numberOf(state.link.peer?.id))
+      if (held.epoch > epoch) {
+        this.#hold(state, held.epoch, held.request)
         continue
       }
       state.held = null

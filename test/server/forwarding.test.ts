@@ -1,5 +1,6 @@
 /** Requests of keys that live at other nodes: passed on, merged, held, refused, in the order they were asked. */
 import t from 'tap'
+import { Fence } from '../../lib/server/fence.js'
 import { type RawClient, set, TestTier, value } from './harness.js'
 
 function asker(tier: TestTier, client: RawClient) {
@@ -28,6 +29,33 @@ t.test('requests are passed on to the owner, pipelined, answered in order', asyn
   t.equal(asker(tier, client)(sent, expected), expected)
   t.ok(tier.nodes[0]!.stat('forwarded_requests') > 1000)
   t.equal(tier.nodes[0]!.stat('curr_items') + tier.nodes[1]!.stat('curr_items') > 0, true)
+})
+
+t.test('a request that came with the very route that is published waits until the node may act by it', async t => {
+  const fence = new Fence()
+  const tier = new TestTier(2, 1, { fence: fence.words })
+  const [first, second] = tier.nodes as [(typeof tier.nodes)[0], (typeof tier.nodes)[0]]
+  tier.publishAll(1, [1, 2])
+  const client = tier.client(first)
+  const ask = asker(tier, client)
+  const key = tier.key(1, 2)
+  ask(set(key, '1'), 'STORED\r\n')
+  // The second node stood still, was away, and is back: its route is published before its lease is written down and its planes are told.
+  second.tell({ type: 'lease', lapsed: 'a majority does not answer' })
+  fence.set(1)
+  second.control.publish({
+    ...{ epoch: 2, self: 2, points: Uint32Array.of(2 ** 31 - 1, 0xffffffff), owners: Uint16Array.of(1, 2) },
+    ...{ tenures: Uint32Array.of(2, 2), settled: Uint8Array.of(1, 1) },
+  })
+  first.tell({ type: 'lease', lapsed: null })
+  tier.publish(first, 2, [1, 2])
+  client.send(`get ${key}\r\n`)
+  tier.world.runFor(50)
+  t.equal(client.text, '', 'no answer, and no error')
+  fence.set(Number.POSITIVE_INFINITY)
+  second.tell({ type: 'route', epoch: 2, self: 2, nodes: tier.peers })
+  const expected = `${value(key, '1')}END\r\n`
+  t.equal(ask('', expected), expected)
 })
 
 t.test('large values, and a value that is too large, cross nodes', async t => {
