@@ -27,7 +27,7 @@ const loop = shared
   ? createEpollLoop({
       memory: engine.bytes,
       wakeFd: shared.wakeFd,
-      aheadOffset: engine.ahead.offset,
+      ahead: engine.ahead,
       batches: kind === 'uring',
     })
   : createNetLoop({ memory: engine.bytes })

@@ -33,10 +33,19 @@ const OUT_BYTES = 64 * 1024
 /** With fewer calls at once, single ones cost as much. */
 export const CALLS_LEAST = 5
 
+/** Where in the loop's memory to receive, for whoever looks ahead. */
+export interface Slots {
+  offset: number
+  /** SLOTS_BYTES at least. */
+  length: number
+}
+
+export const SLOTS_BYTES = BATCH_CALLS * SLOT_BYTES
+
 export class Batch {
   readonly #libc: Libc
   readonly #ring: CallRing
-  /** The slots begin at `slotsFrom` of it. */
+  /** The slots begin at `#slotsFrom` of it. */
   readonly #slots: Uint8Array
   readonly #slotsFrom: number
   readonly #slotsAt: number
@@ -61,15 +70,17 @@ export class Batch {
   #one: (offset: number, length: number) => void = () => {}
   #all: () => void = () => {}
 
-  /** `slotsFrom`: where in `memory` to receive, for whoever looks ahead; undefined: in bytes of its own. */
-  constructor(libc: Libc, ring: CallRing, memory: Uint8Array, slotsFrom: number | undefined) {
+  /** `slots` of `memory`; null: in bytes of its own. */
+  constructor(libc: Libc, ring: CallRing, memory: Uint8Array, slots: Slots | null) {
+    if (slots && slots.length < SLOTS_BYTES)
+      throw new Error(`${slots.length} bytes are too few for ${BATCH_CALLS} slots`)
     this.#libc = libc
     this.#ring = ring
     this.#memory = memory
     this.#memoryWords = new Int32Array(memory.buffer, memory.byteOffset, Math.floor(memory.length / 4))
-    this.#isShown = slotsFrom !== undefined
-    this.#slots = this.#isShown ? memory : new Uint8Array(BATCH_CALLS * SLOT_BYTES)
-    this.#slotsFrom = slotsFrom ?? 0
+    this.#isShown = slots !== null
+    this.#slots = this.#isShown ? memory : new Uint8Array(SLOTS_BYTES)
+    this.#slotsFrom = slots?.offset ?? 0
     this.#slotsAt = libc.addressOf(this.#slots) + this.#slotsFrom
     this.#outAt = libc.addressOf(this.#out)
   }

@@ -10,7 +10,7 @@
  */
 
 import { performance } from 'node:perf_hooks'
-import { BATCH_CALLS, Batch, CALLS_LEAST } from './batch.js'
+import { BATCH_CALLS, Batch, CALLS_LEAST, type Slots } from './batch.js'
 import { CallRing } from './call-ring.js'
 import { EpollConnection, EpollListener, STAGING_BYTES, type Watched } from './epoll-connection.js'
 import {
@@ -52,10 +52,10 @@ export interface EpollLoopOptions {
   /** An eventfd that other threads write to in order to wake this loop; -1: none. */
   wakeFd?: number
   /**
-   * Of `memory`, BATCH_CALLS times SLOT_BYTES that are this loop's own: with `batches` it receives there before it tells whose it is. Default:
-   * elsewhere, and nobody is told ahead.
+   * Of `memory`, what is this loop's own alone: with `batches` it receives there before it tells whose it
+   * is. Default: elsewhere, and nobody is told ahead.
    */
-  aheadOffset?: number
+  ahead?: Slots
   /** Calls are made in batches, by io_uring; as they come if this process may not use it. Default: no. */
   batches?: boolean
 }
@@ -104,10 +104,10 @@ export class EpollLoop implements Loop {
   #wall = Date.now() / 1000
   #running = true
 
-  constructor(libc: Libc, { memory, wakeFd = -1, aheadOffset, batches = false }: EpollLoopOptions) {
+  constructor(libc: Libc, { memory, wakeFd = -1, ahead, batches = false }: EpollLoopOptions) {
     const ring = batches ? CallRing.open(libc, BATCH_CALLS) : null
     this.#ring = ring instanceof CallRing ? ring : null
-    this.batch = this.#ring && new Batch(libc, this.#ring, memory, aheadOffset)
+    this.batch = this.#ring && new Batch(libc, this.#ring, memory, ahead ?? null)
     this.kind = this.#ring ? 'uring' : 'epoll'
     this.libc = libc
     this.memory = memory

@@ -107,10 +107,12 @@ t.test(
 
 t.test('a memory of more than 2 GiB has batches too', { skip }, t => {
   const memory = new Uint8Array(new SharedArrayBuffer(2 ** 31 + 65_536))
-  const loop = new EpollLoop(libc!, { memory, aheadOffset: 2 ** 31, batches: true })
+  const loop = new EpollLoop(libc!, { memory, ahead: { offset: 2 ** 31, length: 65_536 }, batches: true })
   t.equal(loop.kind, 'uring')
   loop.stop()
   loop.run()
+  const ahead = { offset: 0, length: 65_535 }
+  t.throws(() => new EpollLoop(libc!, { memory, ahead, batches: true }), /65535 bytes are too few for 32 slots/)
   t.end()
 })
 

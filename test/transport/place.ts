@@ -1,5 +1,5 @@
 /** Where a transport test happens: the same callbacks on each world, with a server's loop and a client's loop. */
-import { BATCH_CALLS, SLOT_BYTES } from '../../lib/transport/batch.js'
+import { SLOTS_BYTES } from '../../lib/transport/batch.js'
 import { chooseLoop, type LoopPick } from '../../lib/transport/choose.js'
 import { createEpollLoop } from '../../lib/transport/epoll.js'
 import type { Loop } from '../../lib/transport/loop.js'
@@ -19,8 +19,8 @@ export type Done = (problem: string | null) => void
 export type Scene = (place: Place, done: Done) => void
 
 const MEMORY_BYTES = 1 << 21
-/** Behind it: what loops with batches receive ahead. */
-const AHEAD_BYTES = BATCH_CALLS * SLOT_BYTES
+/** Behind the rest: what loops with batches receive ahead. */
+const AHEAD = { offset: MEMORY_BYTES, length: SLOTS_BYTES }
 /** A scene that hangs is told apart from one that fails; no scene waits for it. */
 const LIMIT_MS = 20_000
 
@@ -36,11 +36,11 @@ export const WAYS: readonly Way[] = LOOPS.includes('epoll') ? [...KINDS, 'direct
 export function play(way: Way, scene: Scene, seed = 1): Promise<string | null> {
   if (way === 'simulated') return Promise.resolve(playSimulated(scene, seed))
   const kind = way === 'direct' ? 'net' : way
-  const memory = new Uint8Array(new SharedArrayBuffer(MEMORY_BYTES + AHEAD_BYTES))
+  const memory = new Uint8Array(new SharedArrayBuffer(MEMORY_BYTES + AHEAD.length))
   const loop =
     kind === 'net'
       ? createNetLoop({ memory, direct: way === 'direct' })
-      : createEpollLoop({ memory, aheadOffset: MEMORY_BYTES, batches: kind === 'uring' })
+      : createEpollLoop({ memory, ahead: AHEAD, batches: kind === 'uring' })
   return new Promise(resolve => {
     const place = { kind, server: loop, client: loop, host: '127.0.0.1' }
     const limit = loop.setTimer(LIMIT_MS, () => end('the scene did not end'))

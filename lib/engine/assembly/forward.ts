@@ -5,7 +5,7 @@
  */
 import { KEY_MAX } from './retrieval'
 import { arcOf, arcOwner, currentSlot, enterTurn, leaveTurn, slotEpoch } from './route'
-import { findNewline, isWord, lastIsNoreply, number, parseUnsigned, token, tokenCount, tokenize, tokenLength } from './tokens'
+import { endOfToken, findNewline, isWord, lastIsNoreply, number, parseUnsigned, token, tokenCount, tokenize, tokenLength } from './tokens'
 import { turn } from './layout'
 
 const SPACE: u8 = 32
@@ -72,7 +72,7 @@ export function ownersOfKeys(from: u32, to: u32, table: u32, entries: u32): u32 
     while (at < to && load<u8>(at) == SPACE) at++
     if (at >= to) break
     const key = at
-    while (at < to && load<u8>(at) != SPACE) at++
+    at = endOfToken(at, to)
     store<u32>(out, key - from)
     store<u16>(out, <u16>(at - key), 4)
     store<u16>(out, <u16>(slot ? arcOwner(slot, arcOf(slot, key, at - key)) : 0), 6)

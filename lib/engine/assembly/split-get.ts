@@ -13,6 +13,7 @@ import { hashLanes, LANE_KEY_MAX, laneResult, putLane } from './md5-lanes'
 import { arcAt, arcOf, arcOwner, currentSlot, enterTurn, leaveTurn } from './route'
 import { putRun } from './retrieval'
 import { out, rollBack } from './reply'
+import { endOfToken } from './tokens'
 
 /** A request of more lines is the host's own to split. */
 const LINES_MAX: u32 = 32
@@ -52,8 +53,7 @@ function headEnd(line: u32, end: u32): u32 {
 
 function wordEnd(at: u32, end: u32): u32 {
   while (at < end && load<u8>(at) == SPACE) at++
-  while (at < end && load<u8>(at) != SPACE) at++
-  return at
+  return endOfToken(at, end)
 }
 
 function findOwners(slot: u32, line: u32, head: u32, end: u32, self: u32, area: u32): u32 {
@@ -69,7 +69,7 @@ function findOwners(slot: u32, line: u32, head: u32, end: u32, self: u32, area: 
       while (at < end && load<u8>(at) == SPACE) at++
       if (at >= end) break
       const key = at
-      while (at < end && load<u8>(at) != SPACE) at++
+      at = endOfToken(at, end)
       const length = at - key
       if (length <= LANE_KEY_MAX) putLane(count, key, length)
       store<u32>(entry, key - line)

@@ -15,13 +15,18 @@ export let tokenCount: u32 = 0
 /** What the last successful parse gave. */
 export let number: u64 = 0
 
+/** The lowest bit set is in the first byte of the word that is zero (the classic trick); 0: no byte is zero. */
+// @ts-ignore: decorator
+@inline
+function zeroBytes(word: u64): u64 {
+  return (word - 0x0101010101010101) & ~word & 0x8080808080808080
+}
+
 /** Address of the first \n in [from, to), or 0. */
 export function findNewline(from: u32, to: u32): u32 {
   let at = from
   while (at + 8 <= to) {
-    // A byte that equals \n becomes 0; the classic trick finds the first zero byte of a word.
-    const word = load<u64>(at) ^ 0x0a0a0a0a0a0a0a0a
-    const zeros = (word - 0x0101010101010101) & ~word & 0x8080808080808080
+    const zeros = zeroBytes(load<u64>(at) ^ 0x0a0a0a0a0a0a0a0a)
     if (zeros) return at + <u32>(ctz(zeros) >> 3)
     at += 8
   }
@@ -38,8 +43,7 @@ export function findNewline(from: u32, to: u32): u32 {
 export function endOfToken(from: u32, end: u32): u32 {
   let at = from
   while (at < end) {
-    const word = load<u64>(at) ^ 0x2020202020202020
-    const zeros = (word - 0x0101010101010101) & ~word & 0x8080808080808080
+    const zeros = zeroBytes(load<u64>(at) ^ 0x2020202020202020)
     if (zeros) return min(at + <u32>(ctz(zeros) >> 3), end)
     at += 8
   }
