@@ -125,6 +125,19 @@ export interface ClassStats {
   figures: Map<string, bigint>
 }
 
+/** What a slab class has and lacks: what decides about pages. */
+export interface ClassNeed {
+  id: number
+  pages: number
+  chunksPerPage: number
+  freeChunks: number
+  /** Since the start. */
+  evicted: number
+  refused: number
+  /** When the oldest item of its COLD list was last accessed, Unix seconds; null: the list is empty. */
+  coldTailTime: number | null
+}
+
 export interface PrefixFigures {
   prefix: string
   get: bigint
@@ -453,6 +466,8 @@ export interface EngineApi {
   stats(): Map<string, bigint>
   /** One a slab class, smallest first, those without a page too. Any thread; not a moment's picture, as others go on. */
   classes(): ClassStats[]
+  /** Of the classes that have a page, or had to refuse; cheap. Any thread; not a moment's picture. */
+  classNeeds(): ClassNeed[]
   /** Counters go back to 0; what is there now (items, bytes, connections) is told as before. */
   resetStats(): void
   /** What runs next is this connection's: a number that watchers see. */

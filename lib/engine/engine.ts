@@ -24,6 +24,7 @@
 import { instanceOf, type Wasm } from './arena.js'
 import type {
   Arena,
+  ClassNeed,
   ClassStats,
   EngineApi,
   Installed,
@@ -511,6 +512,10 @@ export class Engine implements EngineApi {
 
   classes(): ClassStats[] {
     return this.#figures.classes()
+  }
+
+  classNeeds(): ClassNeed[] {
+    return this.#figures.classNeeds()
   }
 
   resetStats(): void {

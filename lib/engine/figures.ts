@@ -2,7 +2,7 @@
  * What the engine's threads and slab classes have counted, as sums with names. Each thread writes its own counters, a class's
  * figures are kept under its lock; reading takes no lock. contract.ts has the meaning of the calls.
  */
-import type { Arena, ClassStats } from './contract.js'
+import type { Arena, ClassNeed, ClassStats } from './contract.js'
 import { CLASS_STRIDE, type Layout, threadArea } from './layout.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
@@ -71,7 +71,18 @@ const CLASS_FIGURES = [
   ...['crawler_reclaimed', 'crawler_items_checked', 'lrutail_reflocked'],
 ] as const
 const CLASS_FIGURES_AT = 96
+const EVICTED_AT = CLASS_FIGURES_AT + 8 * CLASS_FIGURES.indexOf('evicted')
+const REFUSED_AT = CLASS_FIGURES_AT + 8 * CLASS_FIGURES.indexOf('outofmemory')
+/** In a class's words. */
+const CHUNKS_PER_PAGE_AT = 8
+const FREE_COUNT_AT = 16
+const CARVE_AT = 20
+const CARVE_END_AT = 24
+const PAGES_AT = 28
 const LISTS_AT = 32
+const LIST_STRIDE = 16
+const LIST_TAIL = 4
+const LIST_COUNT = 8
 const LISTS = ['hot', 'warm', 'cold', 'temp'] as const
 /** Not reset by `stats reset`: what is there, not what has happened. */
 const GAUGES = new Set(['bytes', 'curr_items', 'tombstones', 'curr_connections', 'mem_requested', 'log_watchers'])
@@ -152,14 +163,12 @@ export class Figures {
 
   classes(): ClassStats[] {
     const { memory, options } = this.#arena
-    const { classes, chunkSizes } = this.#layout
-    return chunkSizes.map((chunkSize, index) => {
-      const base = classes + index * CLASS_STRIDE
-      const words = new Uint32Array(memory.buffer, base, CLASS_STRIDE / 4)
-      const [, , chunksPerPage, , freeCount, carve, carveEnd, pages] = words
+    const view = new DataView(memory.buffer)
+    return this.#layout.chunkSizes.map((chunkSize, index) => {
+      const base = this.#classAt(index)
       const lists = LISTS.map((name, list) => {
-        const [, tail, count] = words.subarray((LISTS_AT >> 2) + list * 4)
-        return { name, count: count!, tailTime: tail ? new Uint32Array(memory.buffer, tail + ITEM_TIME, 1)[0]! : null }
+        const at = base + LISTS_AT + list * LIST_STRIDE
+        return { name, count: view.getUint32(at + LIST_COUNT, true), tailTime: tailTime(view, at) }
       })
       const figures = new BigInt64Array(memory.buffer, base + CLASS_FIGURES_AT, CLASS_FIGURES.length)
       const sums = new BigInt64Array(CLASS_COUNTERS.length)
@@ -168,20 +177,44 @@ export class Figures {
         const counters = new BigInt64Array(memory.buffer, at, sums.length)
         for (let i = 0; i < sums.length; i++) sums[i]! += counters[i]!
       }
-      const notCarved = Math.floor((carveEnd! - carve!) / chunkSize)
       return {
-        ...{
-          id: index + 1,
-          chunkSize,
-          chunksPerPage: chunksPerPage!,
-          pages: pages!,
-          freeChunks: freeCount! + notCarved,
-          lists,
-        },
+        ...{ id: index + 1, chunkSize, ...this.#pagesOf(view, index), lists },
         counters: new Map(CLASS_COUNTERS.map((name, i): [string, bigint] => [name, sums[i]!])),
         figures: new Map(CLASS_FIGURES.map((name, i): [string, bigint] => [name, figures[i]!])),
       }
     })
+  }
+
+  /** Asked once a second for as long as a node runs: no map, no name, nothing of classes that are not used. */
+  classNeeds(): ClassNeed[] {
+    const view = new DataView(this.#arena.memory.buffer)
+    const needs: ClassNeed[] = []
+    for (let index = 0; index < this.#layout.chunkSizes.length; index++) {
+      const base = this.#classAt(index)
+      const refused = Number(view.getBigInt64(base + REFUSED_AT, true))
+      if (view.getUint32(base + PAGES_AT, true) === 0 && refused === 0) continue
+      needs.push({
+        ...{ id: index + 1, ...this.#pagesOf(view, index), refused },
+        evicted: Number(view.getBigInt64(base + EVICTED_AT, true)),
+        coldTailTime: tailTime(view, base + LISTS_AT + LISTS.indexOf('cold') * LIST_STRIDE),
+      })
+    }
+    return needs
+  }
+
+  #classAt(index: number): number {
+    return this.#layout.classes + index * CLASS_STRIDE
+  }
+
+  #pagesOf(view: DataView, index: number): Pick<ClassNeed, 'pages' | 'chunksPerPage' | 'freeChunks'> {
+    const base = this.#classAt(index)
+    const carved = view.getUint32(base + CARVE_END_AT, true) - view.getUint32(base + CARVE_AT, true)
+    const notCarved = Math.floor(carved / this.#layout.chunkSizes[index]!)
+    return {
+      pages: view.getUint32(base + PAGES_AT, true),
+      chunksPerPage: view.getUint32(base + CHUNKS_PER_PAGE_AT, true),
+      freeChunks: view.getUint32(base + FREE_COUNT_AT, true) + notCarved,
+    }
   }
 
   reset(): void {
@@ -201,11 +234,17 @@ export class Figures {
       )
     }
     for (let index = 0; index < this.#layout.chunkSizes.length; index++) {
-      const at = this.#layout.classes + index * CLASS_STRIDE + CLASS_FIGURES_AT
+      const at = this.#classAt(index) + CLASS_FIGURES_AT
       const figures = new BigInt64Array(buffer, at, CLASS_FIGURES.length)
       CLASS_FIGURES.forEach((name, i) => {
         if (!GAUGES.has(name)) figures[i] = 0n
       })
     }
   }
+}
+
+/** Of the list whose words begin at `list`: when its oldest item was last accessed. */
+function tailTime(view: DataView, list: number): number | null {
+  const tail = view.getUint32(list + LIST_TAIL, true)
+  return tail === 0 ? null : view.getUint32(tail + ITEM_TIME, true)
 }

@@ -7,17 +7,9 @@
  * - A class that evicts most of the time, and whose oldest item is young beside that of another class, gets one of that other.
  * - A class that had to refuse although evictions are on has nothing to evict: it gets a page of the oldest class at once.
  */
-import type { AutomoveSettings, ClassStats } from '../engine/contract.js'
+import type { AutomoveSettings, ClassNeed } from '../engine/contract.js'
 
-export interface ClassSample {
-  /** From 1. */
-  id: number
-  pages: number
-  chunksPerPage: number
-  freeChunks: number
-  /** Since the start. */
-  evicted: number
-  refused: number
+export interface ClassSample extends Omit<ClassNeed, 'coldTailTime'> {
   /** Seconds since the oldest item of its COLD list was accessed. */
   age: number
 }
@@ -45,11 +37,16 @@ const SHARE_MIN = 0.25
 const ANY = -1
 
 export class Automove {
+  /** Seconds so far. */
+  #seconds = 0
+  /** Of the classes there is something to say of; seconds that are missing were clean, and nothing was there. */
   readonly #windows = new Map<number, Second[]>()
   readonly #before = new Map<number, ClassSample>()
 
-  /** A second has passed. */
+  /** A second has passed. A class without pages that never refused anything may be left out. */
   step(samples: readonly ClassSample[], { mode, window, ratio }: AutomoveSettings, evictions: boolean): Move | null {
+    this.#seconds++
+    for (const id of this.#windows.keys()) if (!samples.some(sample => sample.id === id)) this.#windows.delete(id)
     const evicted = samples.reduce((sum, sample) => sum + this.#evictedSince(sample), 0)
     for (const sample of samples) this.#note(sample, evicted, window)
     if (mode === 0) return null
@@ -94,18 +91,17 @@ export class Automove {
 
   #isIdle({ id, pages, freeChunks, chunksPerPage }: ClassSample, window: number): boolean {
     const seconds = this.#windows.get(id)!
-    const isQuiet = seconds.length >= window && seconds.every(({ dirty }) => !dirty)
+    const isQuiet = this.#seconds >= window && seconds.every(({ dirty }) => !dirty)
     return pages > 1 && isQuiet && freeChunks > chunksPerPage * FREE_PAGES_MIN
   }
 
   /** From the class with the oldest items to the one with the youngest that evicts. */
   #fromOldest(samples: readonly ClassSample[], window: number, ratio: number): Move | null {
-    const aged = samples.map(sample => ({ ...sample, age: this.#meanAge(sample.id) }))
+    const aged = samples.map(sample => ({ ...sample, age: this.#meanAge(sample.id, window) }))
     const oldest = oldestOf(aged.filter(({ pages }) => pages >= SOURCE_PAGES_MIN))
     let youngest: ClassSample | null = null
-    for (const sample of aged) {
+    for (const sample of this.#seconds < window ? [] : aged) {
       const seconds = this.#windows.get(sample.id)!
-      if (seconds.length < window) continue
       const often = seconds.filter(({ evicted }) => evicted).length > window / 2
       const share = seconds.reduce((sum, second) => sum + second.share, 0) / window
       if ((often || share > SHARE_MIN) && (!youngest || sample.age < youngest.age)) youngest = sample
@@ -114,9 +110,9 @@ export class Automove {
     return youngest.age < oldest.age * ratio ? { source: oldest.id, target: youngest.id } : null
   }
 
-  #meanAge(id: number): number {
+  #meanAge(id: number, window: number): number {
     const seconds = this.#windows.get(id)!
-    return seconds.reduce((sum, { age }) => sum + age, 0) / seconds.length
+    return seconds.reduce((sum, { age }) => sum + age, 0) / Math.max(seconds.length, Math.min(this.#seconds, window))
   }
 }
 
@@ -131,14 +127,9 @@ function oldestOf(samples: readonly ClassSample[]): ClassSample | null {
   return samples.reduce<ClassSample | null>((oldest, one) => (!oldest || one.age > oldest.age ? one : oldest), null)
 }
 
-export function samplesOf(classes: readonly ClassStats[], now: number): ClassSample[] {
-  return classes.map(({ id, pages, chunksPerPage, freeChunks, figures, lists }) => {
-    const tailTime = lists.find(({ name }) => name === 'cold')?.tailTime ?? null
-    return {
-      ...{ id, pages, chunksPerPage, freeChunks },
-      evicted: Number(figures.get('evicted') ?? 0n),
-      refused: Number(figures.get('outofmemory') ?? 0n),
-      age: tailTime === null ? 0 : Math.max(0, Math.floor(now) - tailTime),
-    }
-  })
+export function samplesOf(needs: readonly ClassNeed[], now: number): ClassSample[] {
+  return needs.map(({ coldTailTime, ...need }) => ({
+    ...need,
+    age: coldTailTime === null ? 0 : Math.max(0, Math.floor(now) - coldTailTime),
+  }))
 }

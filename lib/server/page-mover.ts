@@ -12,7 +12,7 @@ import { movedLine } from './sys-events.js'
 export interface PageMoverOptions {
   loop: Loop
   /** The control thread's own. */
-  engine: Pick<EngineApi, 'pages' | 'classes' | 'setTime' | 'arena' | 'noteText'>
+  engine: Pick<EngineApi, 'pages' | 'classNeeds' | 'setTime' | 'arena' | 'noteText'>
   /** These bytes are nobody's while it runs: the system may have their memory back. */
   release: (offset: number, length: number) => void
 }
@@ -60,7 +60,7 @@ export class PageMover {
   #tick(): void {
     const { engine, loop } = this.#options
     const { automove } = engine.pages
-    const samples = samplesOf(engine.classes(), loop.wallClock())
+    const samples = samplesOf(engine.classNeeds(), loop.wallClock())
     const move = this.#automove.step(samples, automove, engine.arena.options.evictions)
     if (move && automove.reassign && !engine.pages.isMoving) {
       engine.setTime(loop.wallClock())
@@ -104,8 +104,8 @@ export class PageMover {
     const { engine, loop } = this.#options
     const { pages } = engine
     if (this.#giving === null) return false
-    const sample = samplesOf(engine.classes(), loop.wallClock())[this.#giving - 1]!
-    const more = pages.automove.mode !== 0 && this.#automove.mayGiveMore(sample, pages.automove)
+    const sample = samplesOf(engine.classNeeds(), loop.wallClock()).find(({ id }) => id === this.#giving)
+    const more = sample && pages.automove.mode !== 0 && this.#automove.mayGiveMore(sample, pages.automove)
     if (more) return this.#reassign(this.#giving, 0)
     this.#giving = null
     return false
@@ -118,7 +118,7 @@ export class PageMover {
     let released = true
     while (released) released = pages.release(release)
     if (!pages.mustShrink || !pages.automove.reassign) return false
-    const source = dispensable(samplesOf(engine.classes(), loop.wallClock()))
+    const source = dispensable(samplesOf(engine.classNeeds(), loop.wallClock()))
     return source !== null && pages.reassign(source, 0) === 'ok'
   }
 }
