@@ -50,6 +50,9 @@ export interface Measured {
   serverCpu: number[]
   /** Open loop: requests that were due and never left. */
   unsent: number
+  /** Open loop: how long the load itself stood still, which is not counted as the server's. */
+  stalledMs: number
+  longestStallMs: number
 }
 
 export interface GeneratorEvents {
@@ -73,6 +76,10 @@ interface Snapshot {
   serverCpu: number[]
 }
 
+type Lateness = Pick<Measured, 'unsent' | 'stalledMs' | 'longestStallMs'>
+
+const ON_TIME: Lateness = { unsent: 0, stalledMs: 0, longestStallMs: 0 }
+
 export class Generator implements Traffic {
   readonly memory: Uint8Array
   readonly places: Places
@@ -92,7 +99,7 @@ export class Generator implements Traffic {
   #connected = 0
   #phase: 'connect' | 'fill' | 'run' | 'drain' | 'over' = 'connect'
   #began: Snapshot = { at: 0, counts: noCounts(), ownCpu: 0, serverCpu: [] }
-  #report: () => Measured = () => this.#measured(this.#began, [], 0)
+  #report: () => Measured = () => this.#measured(this.#began, [], ON_TIME)
   #turn = 0
 
   constructor(
@@ -201,7 +208,9 @@ export class Generator implements Traffic {
     } else {
       // The barrier took its time: the loop's clock is of before.
       const late = performance.now() - this.#loop.now()
-      this.pace = rate > 0 ? new OpenPace(performance.now(), rate) : new ClosedPace()
+      this.pace = rate > 0 ? new OpenPace(performance.now(), rate, this.#loop.kind !== 'net') : new ClosedPace()
+      // The first time costs milliseconds: code is compiled, files are opened.
+      this.#loop.setTimer(late + warmUpMs / 2, () => this.#beginMeasurement())
       this.#loop.setTimer(late + warmUpMs, () => this.#beginMeasurement())
       this.#loop.setTimer(late + warmUpMs + durationMs, () => this.#endMeasurement())
     }
@@ -211,15 +220,16 @@ export class Generator implements Traffic {
 
   #beginMeasurement(): void {
     this.tally.forgetLatencies()
+    if (this.pace instanceof OpenPace) this.pace.forgetStalls()
     this.#began = this.#snapshot()
   }
 
   #endMeasurement(): void {
     if (this.#phase !== 'run') return
     const ended = this.#snapshot()
-    const unsent = this.pace instanceof OpenPace ? Math.max(0, this.pace.dueAt(ended.at)) : 0
+    const open = this.pace instanceof OpenPace ? lateness(this.pace, ended.at) : ON_TIME
     const latencies = this.tally.latencies()
-    this.#report = () => this.#measured(ended, latencies, unsent)
+    this.#report = () => this.#measured(ended, latencies, open)
     this.#phase = 'drain'
     this.pace.isOpen = false
     this.#loop.setTimer(DRAIN_LIMIT_MS, () => this.fail('requests were not answered within 10 seconds'))
@@ -233,7 +243,7 @@ export class Generator implements Traffic {
     this.#loop.stop()
   }
 
-  #measured(ended: Snapshot, latencies: Measured['latencies'], unsent: number): Measured {
+  #measured(ended: Snapshot, latencies: Measured['latencies'], lateness: Lateness): Measured {
     const began = this.#began
     return {
       seconds: (ended.at - began.at) / 1000,
@@ -243,7 +253,7 @@ export class Generator implements Traffic {
       latencies,
       ownCpu: ended.ownCpu - began.ownCpu,
       serverCpu: ended.serverCpu.map((seconds, i) => seconds - began.serverCpu[i]!),
-      unsent,
+      ...lateness,
     }
   }
 
@@ -277,6 +287,11 @@ export class Generator implements Traffic {
       serverCpu: this.#options.serverPids.map(cpuSeconds),
     }
   }
+}
+
+function lateness(pace: OpenPace, now: number): Lateness {
+  const unsent = Math.max(0, pace.dueAt(now))
+  return { unsent, stalledMs: pace.stalledMs, longestStallMs: pace.longestStallMs }
 }
 
 /** This process's keys, one after the other. */

@@ -48,6 +48,9 @@ export interface LoadReport {
   serverCpuShare: number | null
   serverCpuUsPerRequest: number | null
   unsent: number
+  /** Open loop: of the time measured, the part for which a process of the load stood still itself, at most; and for how long at once. */
+  stalledShare: number
+  longestStallMs: number
   /** No value was wrong or stale, and no request failed. */
   isRight: boolean
 }
@@ -97,6 +100,8 @@ function report({ workload, serverPids }: LoadOptions, loop: string, measured: M
     serverCpuShare: hasServer ? serverSeconds / first!.seconds : null,
     serverCpuUsPerRequest: hasServer ? (serverSeconds / first!.seconds / requestsPerSec) * 1e6 : null,
     unsent: measured.reduce((total, one) => total + one.unsent, 0),
+    stalledShare: Math.max(...measured.map(one => one.stalledMs / 1000 / one.seconds)),
+    longestStallMs: Math.max(...measured.map(one => one.longestStallMs)),
     isRight: ever.wrong === 0 && ever.stale === 0 && ever.errors === 0,
   }
 }

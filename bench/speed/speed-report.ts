@@ -6,6 +6,8 @@ import type { LoadReport } from './load-run.js'
 
 /** From here on the load itself is what limits. */
 export const LOAD_IS_BUSY = 0.95
+/** Open loop: of all requests; less is what was under way at the end. */
+const UNSENT_MANY = 0.001
 
 export function loadText(report: LoadReport): string {
   const { workload, counts, ever, latency, seconds, loop, unsent } = report
@@ -25,7 +27,14 @@ export function loadText(report: LoadReport): string {
     ...report.examples,
     `processor: load ${percent(report.loadCpuShare)} of a core${serverPart(report)}`,
   ]
-  if (unsent > 0) lines.push(`${unsent} requests were due and had not left: the server is slower than the rate`)
+  if (report.stalledShare > 0) {
+    const longest = report.longestStallMs.toFixed(1)
+    lines.push(
+      `the load itself stood still for ${percent(report.stalledShare)} of the time, ${longest} ms at most: not counted`,
+    )
+  }
+  if (unsent > UNSENT_MANY * counts.requests)
+    lines.push(`${unsent} requests were due and had not left: the server is slower than the rate`)
   return lines.join('\n')
 }
 
@@ -39,8 +48,8 @@ export function compareText({ comparisons, machine, settings }: CompareReport): 
         ...[requests(ours!), requests(peer), spreadText(ratio.throughput)],
         ...[cpu(ours!), cpu(peer), spreadText(ratio.cpu)],
         ...[
-          p99(ours!),
-          p99(peer),
+          settings.rate > 0 ? p999(ours!) : p99(ours!),
+          settings.rate > 0 ? p999(peer) : p99(peer),
           percentText(ours!, one => one.loadCpuShare),
           percentText(peer, one => one.loadCpuShare),
         ],
@@ -60,13 +69,16 @@ export function compareText({ comparisons, machine, settings }: CompareReport): 
   return [
     `${settings.rounds} rounds of ${settings.durationMs / 1000} s; ${machine.cpus} x ${machine.cpu}, Node ${machine.node}, commit ${machine.commit}`,
     'Medians. Throughput ratio: more is better for ours; CPU ratio: less is.',
-    table([...head, 'ours p99 ms', 'peer', 'load CPU ours', 'peer'], rows),
-    ...comparisons.flatMap(remarks),
+    table(
+      [...head, settings.rate > 0 ? 'ours p99.9 ms (min - max)' : 'ours p99 ms', 'peer', 'load CPU ours', 'peer'],
+      rows,
+    ),
+    ...comparisons.flatMap(comparison => remarks(comparison, settings.rate > 0)),
   ].join('\n')
 }
 
 /** What a reader has to know before believing a row. */
-function remarks({ workload, series }: Comparison): string[] {
+function remarks({ workload, series }: Comparison, isOpen: boolean): string[] {
   return series.flatMap(one => {
     const lines: string[] = []
     const about = `${workload.name}, ${one.name}`
@@ -75,7 +87,8 @@ function remarks({ workload, series }: Comparison): string[] {
     const bad = sums.reduce((total, count) => total + count, 0)
     if (bad > 0)
       lines.push(`${about}: ${bad} wrong, stale or failed answers: ${one.rounds.flatMap(r => r.examples)[0]}`)
-    if (one.rounds.some(isLoadTheLimit))
+    // An open loop is busy all the time.
+    if (!isOpen && one.rounds.some(isLoadTheLimit))
       lines.push(`${about}: the load had no more processor; its throughput is a lower bound`)
     const hits = median(one, ({ hitShare }) => hitShare)
     if (hits !== null && hits < 0.999) lines.push(`${about}: ${percent(hits)} of what was read was there`)
@@ -106,6 +119,7 @@ const p99 = (series: Series): string =>
     median(series, one => one.latency.p99Us),
     ms,
   )
+const p999 = ({ rounds }: Series): string => spreadText(spread(rounds.map(({ latency }) => latency.p999Us / 1000)))
 const percentText = (series: Series, of: (one: Measurement) => number): string => text(median(series, of), percent)
 const text = (number: number | null, words: (number: number) => string): string =>
   number === null ? '-' : words(number)
