@@ -3,7 +3,7 @@
  * figures are kept under its lock; reading takes no lock. contract.ts has the meaning of the calls.
  */
 import type { Arena, ClassNeed, ClassStats } from './contract.js'
-import { CLASS_STRIDE, type Layout, threadArea } from './layout.js'
+import { CLASS_STRIDE, type Layout, LIST_COUNT, LIST_STRIDE, LISTS_AT, threadArea } from './layout.js'
 
 /** In the order of lib/engine/assembly/stats.ts. Append only. */
 const ENGINE_COUNTERS = [
@@ -79,10 +79,7 @@ const FREE_COUNT_AT = 16
 const CARVE_AT = 20
 const CARVE_END_AT = 24
 const PAGES_AT = 28
-const LISTS_AT = 32
-const LIST_STRIDE = 16
 const LIST_TAIL = 4
-const LIST_COUNT = 8
 const LISTS = ['hot', 'warm', 'cold', 'temp'] as const
 /** Not reset by `stats reset`: what is there, not what has happened. */
 const GAUGES = new Set(['bytes', 'curr_items', 'tombstones', 'curr_connections', 'mem_requested', 'log_watchers'])

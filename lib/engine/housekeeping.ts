@@ -3,7 +3,7 @@
  * hash table, crawls, dumps. Slices of bounded work; whoever calls decides when. Knows no socket and no clock.
  */
 import type { Arena, Crawled, CrawlerUse, DumpKind, DumpPlace, HousekeepingApi, LruSettings } from './contract.js'
-import { CLASS_STRIDE, CONTROL, type Layout } from './layout.js'
+import { CLASS_STRIDE, CONTROL, type Layout, LIST_COUNT, LIST_STRIDE, LISTS_AT } from './layout.js'
 import { readLru, writeLru } from './lru-words.js'
 
 /** The wasm's exports of this room (lib/engine/assembly/index.ts). Results are i32. */
@@ -41,9 +41,6 @@ const USES: readonly CrawlerUse[] = ['idle', 'crawl', 'dump']
 const CRAWLED = CONTROL + 2304
 const MINUTES = 60
 const DUMPS: readonly DumpKind[] = ['metadump', 'mgdump', 'sizes']
-const LISTS_AT = 32
-const LIST_STRIDE = 16
-const LIST_COUNT = 8
 
 export class Housekeeping implements HousekeepingApi {
   readonly #place: Place

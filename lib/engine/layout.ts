@@ -15,6 +15,10 @@ const BUCKETS = 2048
 /** Striped locks on the key's hash. */
 const STRIPES = 4096
 export const CLASS_STRIDE = 256
+/** In a class: its LRU lists, and in each of them. */
+export const LISTS_AT = 32
+export const LIST_STRIDE = 16
+export const LIST_COUNT = 8
 const CLASSES_MAX = 63
 export const RX_BYTES = 65536
 /** What tx holds beyond the largest value that goes through it, and scratch beyond what it is for. */

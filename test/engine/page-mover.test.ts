@@ -36,6 +36,19 @@ function addsUp(engine: Engine): void {
   const items = classes.reduce((total, { lists }) => total + lists.reduce((n, list) => n + list.count, 0), 0)
   assert.equal(BigInt(items), stats.get('curr_items'))
   assert.deepEqual(audit(engine), [])
+  needsAgree(engine)
+}
+
+/** What is read once a second says the same as all the figures. */
+function needsAgree(engine: Engine): void {
+  const used = engine.classes().filter(({ pages, figures }) => pages > 0 || figures.get('outofmemory')! > 0n)
+  const needs = used.map(({ id, pages, chunksPerPage, freeChunks, figures, lists }) => ({
+    ...{ id, pages, chunksPerPage, freeChunks, refused: Number(figures.get('outofmemory')) },
+    evicted: Number(figures.get('evicted')),
+    coldTailTime: lists.find(({ name }) => name === 'cold')!.tailTime,
+  }))
+  assert.ok(needs.length > 0)
+  assert.deepEqual(engine.classNeeds(), needs)
 }
 
 t.test('items move to free chunks of their class', async t => {
